@@ -1,0 +1,72 @@
+# The verbs; the work is in scripts/, vm/ and demo/.
+
+define HELP
+To see it:
+  make run        boot the patched kernel and show guard pages at work
+  make shell      a shell in that kernel
+  make exec PROG='./prog args'
+                  your own program in that kernel; its exit code is make's
+
+To use it:
+  make image      build the kernel; the last line is the path of its bzImage
+  make tree       the patched source tree; the last line is its path
+
+To check it:
+  make test       verify the series, build two kernels, run every test that fits
+  make test-all   the long ones too
+  make lint       shellcheck, checkpatch
+
+To change it (docs/carrying.md):
+  make export     write the commits of the tree to patches/
+  make verify     prove that base plus patches/ is the tree, byte for byte
+  make pin        make the mirrors' newest 6.12.y the base
+
+  make clean      remove what was built, not the tree, downloads and ccache
+  make distclean  remove build/; refuses while the tree holds unexported work
+
+O=DIR generates there instead of in build/; LINUX=PATH takes a kernel tree or
+tarball of your own instead of the base.
+endef
+
+O ?= build
+VERBS := help run shell exec image tree test test-all lint export verify pin clean distclean
+.PHONY: $(VERBS)
+.NOTPARALLEL:
+unexport MAKEFLAGS
+
+$(foreach verb,$(filter-out $(VERBS),$(MAKECMDGOALS)),$(if $(filter %.status,$(verb)),,\
+	$(error there is no verb "$(verb)"; `make` lists what there is)))
+
+help:
+	@:$(info $(HELP))
+
+image = bz=$$(scripts/kernel image | tail -n 1) && [ "$$bz" ] &&
+
+run:
+	@$(image) demo/run "$$bz"
+shell:
+	@$(image) vm/shell "$$bz"
+image:
+	@scripts/kernel image
+tree lint export verify pin:
+	@scripts/$@
+clean distclean:
+	@scripts/clean $@
+
+# make's own exit code is 2 whatever failed.  Where the code is the answer, a
+# loaded object ends make with it.
+ifneq ($(filter exec test test-all,$(MAKECMDGOALS)),)
+-load $(O)/exit.so
+$(O)/exit.so: scripts/exit.c
+	@scripts/deps && mkdir -p $(O) && gcc -Wall -Wextra -O2 -shared -fPIC -o $@.new $< && mv $@.new $@
+endif
+exec test test-all: %: %.status
+	$(exit-as $(O)/$*.status)
+exec.status:
+	@code=0; [ "$$PROG" ] || { echo "error: say what to run: make exec PROG='./prog args'" >&2; exit 2; }; \
+	{ $(image) vm/exec "$$bz" "$$PROG"; } || code=$$?; echo $$code >$(O)/$@
+test.status:
+	@code=0; scripts/test || code=$$?; echo $$code >$(O)/$@
+test-all.status:
+	@code=0; scripts/test --all || code=$$?; echo $$code >$(O)/$@
+.PHONY: exec.status test.status test-all.status

@@ -1,0 +1,27 @@
+# The results of vm/scenario as a table, the sum on the last line, and the
+# gravest exit code.
+function grave(code) {
+	return index(" 0 4 5 1 2 3 6 124 255 ", " " code " ")
+}
+BEGIN {
+	word[0] = "pass"; word[1] = "FAIL"; word[3] = "TRUNCATED"; word[4] = "ONLY SKIPS"
+	word[5] = "NO TEST"; word[6] = "SPLAT"; word[124] = "TIMEOUT"; word[255] = "GUEST DIED"
+	row = "%-26s %-6s %6s %6s %7s %7s  %-10s %s\n"
+	printf row, "test", "kernel", "passed", "failed", "skipped", "seconds", "verdict", "log"
+}
+{
+	printf row, $1, $2, $3, $4, $5, $6, ($7 in word) ? word[$7] : "code " $7, $8
+	passed += $3; failed += $4; skipped += $5
+	if (!grave($7))
+		$7 = 1
+	if (grave($7) > grave(worst))
+		worst = $7
+}
+END {
+	if (!worst && failed)
+		worst = 1
+	if (!worst && !passed)
+		worst = 5
+	printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
+	exit worst
+}

@@ -1,0 +1,58 @@
+# shellcheck shell=sh
+# The guest's side of vm/scenario: reads the list, /vm/list, prepares what it
+# needs and runs its tests one by one. Each has a virtio port of its own for
+# its output; "begin" and "end" lines go to the port "status". The last thing
+# said there is the kernel's taint, a second witness to the log.
+
+fd=/dev/virtio-ports
+cd /tmp || return 2 # where an ordinary user can write too
+
+set_and_check() {
+	echo "$2" >"$1" && [ "$(cat "$1")" = "$2" ]
+}
+
+need() {
+	case $1 in
+	hugepages) set_and_check /proc/sys/vm/nr_hugepages "$2" ;;
+	sysctl) set_and_check "/proc/sys/$(echo "$2" | tr . /)" "$3" ;;
+	zram) # MiB of swap
+		echo "${2}M" >/sys/block/zram0/disksize && mkswap /dev/zram0 >/dev/null && swapon /dev/zram0
+		;;
+	ext4) # MiB, on a loop device, at /mnt
+		mkdir -p /mnt && truncate -s "${2}M" /ext4.img && mke2fs -F /ext4.img >/dev/null &&
+			losetup /dev/loop0 /ext4.img && mount -t ext4 /dev/loop0 /mnt
+		;;
+	*) false ;;
+	esac
+}
+
+# test NAME SECONDS USER COMMAND...
+test_one() {
+	name=$1 limit=$2 user=$3
+	shift 3
+	echo "vm: begin $name" >/dev/kmsg
+	echo "begin $name" >$fd/status
+	begin=$(date +%s)
+	uid=$(id -u "$user")
+	program=/ksft/$1
+	shift
+	/vm/run -t "$limit" -u "$uid" -o "$fd/$name" "$program" "$@"
+	echo "end $name $? $(($(date +%s) - begin))" >$fd/status
+	kill -9 -1 # whatever it left running; this is init, so not itself
+	echo "vm: end $name" >/dev/kmsg
+}
+
+while read -r key rest; do
+	# shellcheck disable=SC2086	# words
+	case $key in
+	need)
+		if ! need $rest; then
+			echo "init: the guest cannot have what the list needs: $rest"
+			echo "error cannot have: need $rest" >$fd/status
+			return 2
+		fi
+		;;
+	test) test_one $rest ;;
+	esac
+done </vm/list
+echo "taint $(cat /proc/sys/kernel/tainted)" >$fd/status
