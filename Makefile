@@ -16,6 +16,12 @@ To check it:
   make test-all   the long ones too
   make lint       shellcheck, checkpatch
 
+To measure it (docs/measuring.md):
+  make bench      count instructions, beside the unpatched base, mainline, targets
+  make bench-check  the same, and fail if a row is over its budget
+  make bench-hold make what was measured last, and 2 %, the budgets
+                  ROWS='install* remove*' measures only these
+
 To change it (docs/carrying.md):
   make export     write the commits of the tree to patches/
   make verify     prove that base plus patches/ is the tree, byte for byte
@@ -29,7 +35,7 @@ tarball of your own instead of the base.
 endef
 
 O ?= build
-VERBS := help run shell exec image tree test test-all lint export verify pin clean distclean
+VERBS := help run shell exec image tree test test-all bench bench-check bench-hold lint export verify pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -41,11 +47,20 @@ help:
 	@:$(info $(HELP))
 
 image = bz=$$(scripts/kernel image | tail -n 1) && [ "$$bz" ] &&
+bench = series=$$(scripts/kernel bench) && base=$$(scripts/kernel bench base) && \
+	bench/run "$$series" "$$base" $(foreach row,$(ROWS),'$(row)')
 
 run:
 	@$(image) demo/run "$$bz"
 shell:
 	@$(image) vm/shell "$$bz"
+bench:
+	@$(bench) || [ $$? = 1 ]
+bench-check:
+	@$(bench)
+bench-hold:
+	@awk -f bench/hold.awk $(O)/bench/series.tsv bench/budgets.tsv >$(O)/bench/budgets && \
+	cp $(O)/bench/budgets bench/budgets.tsv
 image:
 	@scripts/kernel image
 tree lint export verify pin:
