@@ -78,7 +78,8 @@ endif
 exec test test-all: %: %.status
 	$(exit-as $(O)/$*.status)
 exec.status:
-	@code=0; [ "$$PROG" ] || { echo "error: say what to run: make exec PROG='./prog args'" >&2; exit 2; }; \
+	@code=0; set -f; set -- $$PROG; which "$$1" >/dev/null || \
+		{ echo "error: no such program: \"$$1\"; say what to run: make exec PROG='./prog args'" >&2; exit 2; }; \
 	{ $(image) vm/exec "$$bz" "$$PROG"; } || code=$$?; echo $$code >$(O)/$@
 test.status:
 	@code=0; scripts/test || code=$$?; echo $$code >$(O)/$@

@@ -20,8 +20,11 @@ case $OUT in
 *[[:space:]:]*) die "the kernel does not build in $OUT (a blank or a colon in the path); give another directory with O=DIR" ;;
 esac
 
+# What is started from here works there too.
+export O="$OUT"
+
 # The caller's make, git and kernel settings are not ours.
-unset O MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CFLAGS CPPFLAGS LDFLAGS CC ARCH CROSS_COMPILE \
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CFLAGS CPPFLAGS LDFLAGS CC ARCH CROSS_COMPILE \
 	KBUILD_OUTPUT KCONFIG_CONFIG LLVM V W C
 for variable in $(git rev-parse --local-env-vars 2>/dev/null); do
 	unset "$variable"
@@ -39,7 +42,7 @@ umask 022
 lock() {
 	[ "${GUARD_LOCK-}" != "$OUT" ] || return 0
 	flock -n "$OUT/.lock" true || say "waiting for another run in $OUT"
-	O=$OUT GUARD_LOCK=$OUT exec flock -F "$OUT/.lock" "$0" "$@"
+	GUARD_LOCK=$OUT exec flock -F "$OUT/.lock" "$0" "$@"
 }
 
 # last COMMAND...: the last line it prints, or its failure.

@@ -6,7 +6,7 @@ O=${O:-$vm/../build}
 mkdir -p "$O/vm"
 O=$(cd "$O" && pwd)
 export O
-tmp=$(mktemp -d)
+tmp=$(mktemp -d) || exit 2
 child=
 helpers=
 code=0

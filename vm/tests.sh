@@ -23,7 +23,8 @@ need() {
 		;;
 	ext4) # MiB, on a loop device, at /mnt
 		mkdir -p /mnt && truncate -s "${2}M" /ext4.img && mke2fs -F /ext4.img >/dev/null &&
-			losetup /dev/loop0 /ext4.img && mount -t ext4 /dev/loop0 /mnt
+			losetup /dev/loop0 /ext4.img && mount -t ext4 /dev/loop0 /mnt &&
+			chmod 1777 /mnt && export TMPDIR=/mnt
 		;;
 	*) false ;;
 	esac
