@@ -3,9 +3,8 @@
  * What guard pages cost, in instructions: a table of rows, each a piece of
  * work that is set up, timed and undone.
  *
- * The clock must count instructions, as it does in QEMU with -icount
- * shift=0,sleep=off and one processor; that is checked first.  What reading it
- * takes is measured and subtracted from every timing.
+ * That the clock counts instructions is checked first.  What reading it takes
+ * is measured and subtracted from every timing.
  *
  * A sample is the median of a row's timings (so many a sample as the row says),
  * which leaves out the timer's interrupts in the short ones.  A row is the
@@ -31,8 +30,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -77,19 +77,6 @@ static void ok(int error, const char *what)
 {
 	if (error)
 		err(1, "%s", what);
-}
-
-static int64_t now(void)
-{
-#ifdef __x86_64__
-	/* The guest's TSC is its instruction count; CLOCK_MONOTONIC is scaled. */
-	return __builtin_ia32_rdtsc();
-#else
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * 1000000000LL + time.tv_nsec;
-#endif
 }
 
 /* Pieces of work. */
@@ -440,21 +427,6 @@ static const struct row rows[] = {
 
 /* Measuring. */
 
-static int compare(const void *a, const void *b)
-{
-	double left = *(const double *)a, right = *(const double *)b;
-
-	return (left > right) - (left < right);
-}
-
-/* Leaves them sorted. */
-static double median(double *values, int nr)
-{
-	qsort(values, nr, sizeof(*values), compare);
-	return nr % 2 ? values[nr / 2] :
-	       (values[nr / 2 - 1] + values[nr / 2]) / 2;
-}
-
 static int64_t time_once(const struct work *work)
 {
 	int64_t begin, end;
@@ -508,22 +480,6 @@ static void measure(const struct row *row, int runs, bool possible)
 	}
 	printf("\t%s\t%s\n", row->unit, row->what);
 	fflush(stdout);
-}
-
-/* A loop of known length must take as long as it has instructions. */
-static void check_clock(void)
-{
-#ifdef __x86_64__
-	unsigned long left = 1000000;
-	int64_t begin, took;
-
-	begin = now();
-	asm volatile("1: dec %0; jnz 1b" : "+r" (left) : : "cc");
-	took = now() - begin;
-	if (took < 1980000 || took > 2020000)
-		errx(1, "this clock counts no instructions: %lld for 2000000",
-		     (long long)took);
-#endif
 }
 
 static void measure_overhead(void)

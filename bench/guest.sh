@@ -6,7 +6,7 @@ tsv=/dev/virtio-ports/tsv
 	echo "# config: $(zcat /proc/config.gz | grep '^CONFIG_' | sha256sum | cut -c 1-16)"
 	echo "# command line: $(cat /proc/cmdline)"
 	cat /vm/host
-	set -f # the patterns are for guard-bench
+	set -f # patterns are for the program
 	# shellcheck disable=SC2046	# words
-	/vm/guard-bench $(cat /vm/arguments)
+	/vm/program $(cat /vm/arguments)
 } >$tsv
