@@ -16,6 +16,16 @@ To check it:
   make test-all   the long ones too
   make lint       shellcheck, checkpatch
 
+To measure it (docs/measuring.md):
+  make bench      count instructions, beside the unpatched base, mainline, targets
+  make bench-check  the same, and fail if a row is over its budget
+  make bench-hold keep what was measured last; that and 2 % are the budgets
+                  ROWS='install* remove*' measures only these
+  make bench-table  the table of what was kept, nothing is measured
+  make bench-peer   measure mainline, Debian unstable's newest, and keep that
+  make bench-scale  measure 1 to 100,000 guards, 2 MiB to 64 GiB, and keep that
+  make bench-plots  draw it
+
 To change it (docs/carrying.md):
   make export     write the commits of the tree to patches/
   make verify     prove that base plus patches/ is the tree, byte for byte
@@ -29,7 +39,8 @@ tarball of your own instead of the base.
 endef
 
 O ?= build
-VERBS := help run shell exec image tree test test-all lint export verify pin clean distclean
+VERBS := help run shell exec image tree test test-all bench bench-check bench-hold \
+	bench-table bench-peer bench-scale bench-plots lint export verify pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -41,11 +52,32 @@ help:
 	@:$(info $(HELP))
 
 image = bz=$$(scripts/kernel image | tail -n 1) && [ "$$bz" ] &&
+bench = series=$$(scripts/kernel bench) && base=$$(scripts/kernel bench base) && \
+	bench/run "$$series" "$$base" $(foreach row,$(ROWS),'$(row)')
 
 run:
 	@$(image) demo/run "$$bz"
 shell:
 	@$(image) vm/shell "$$bz"
+bench:
+	@$(bench) || [ $$? = 1 ]
+bench-check:
+	@$(bench)
+bench-hold:
+	@bench/hold
+bench-table:
+	@bench/table || [ $$? = 1 ]
+bench-peer:
+	@peer=$$(scripts/kernel bench peer | tail -n 1) && [ "$$peer" ] && \
+	bench/measure guard-bench "$$peer" $(O)/bench/mainline.tsv && \
+	bench/measure guard-scale "$$peer" $(O)/bench/mainline-scale.tsv && \
+	cp $(O)/bench/mainline.tsv $(O)/bench/mainline-scale.tsv bench/results/
+bench-scale:
+	@series=$$(scripts/kernel bench | tail -n 1) && [ "$$series" ] && \
+	bench/measure guard-scale "$$series" $(O)/bench/series-scale.tsv && \
+	cp $(O)/bench/series-scale.tsv bench/results/
+bench-plots:
+	@bench/plots
 image:
 	@scripts/kernel image
 tree lint export verify pin:

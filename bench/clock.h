@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A clock that counts instructions, as the guest's does in QEMU with -icount
+ * shift=0,sleep=off and one processor, and medians of what it says.
+ */
+#ifndef BENCH_CLOCK_H
+#define BENCH_CLOCK_H
+
+#include <err.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+static inline int64_t now(void)
+{
+#ifdef __x86_64__
+	/* The guest's TSC is its instruction count; CLOCK_MONOTONIC is scaled. */
+	return __builtin_ia32_rdtsc();
+#else
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+#endif
+}
+
+/* A loop of known length must take as long as it has instructions. */
+static inline void check_clock(void)
+{
+#ifdef __x86_64__
+	unsigned long left = 1000000;
+	int64_t begin, took;
+
+	begin = now();
+	asm volatile("1: dec %0; jnz 1b" : "+r" (left) : : "cc");
+	took = now() - begin;
+	if (took < 1980000 || took > 2020000)
+		errx(1, "this clock counts no instructions: %lld for 2000000",
+		     (long long)took);
+#endif
+}
+
+static inline int compare_values(const void *a, const void *b)
+{
+	double left = *(const double *)a, right = *(const double *)b;
+
+	return (left > right) - (left < right);
+}
+
+/* Leaves them sorted. */
+static inline double median(double *values, int nr)
+{
+	qsort(values, nr, sizeof(*values), compare_values);
+	return nr % 2 ? values[nr / 2] :
+	       (values[nr / 2 - 1] + values[nr / 2]) / 2;
+}
+
+#endif

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What guards cost as they become many: for guard pages, and for
+ * mprotect(PROT_NONE).
+ *
+ *	guards	on every other page, 1 to 100,000: instructions, VMAs, and
+ *		kernel memory (page tables, VMAs and their tree)
+ *	fork	fork and exit of a child of a process that has them all
+ *	range	a call for a whole range of nothing, 2 MiB to 64 GiB
+ *
+ * Prints a line for each point, tabs between the columns, "-" for what was not
+ * measured; instructions are medians, by the guard (range: by the page):
+ *	KIND METHOD NUMBER INSTRUCTIONS LEAST GREATEST RUNS
+ *	VMAS VMPTE-KIB VMA-SLAB-KIB MAPLE-SLAB-KIB SUNRECLAIM-KIB
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+#define PAGE 4096UL
+#define RUNS 3
+#define GUARDS 100000L
+#define MIN_RANGE (2UL << 20)
+#define MAX_RANGE (64UL << 30)
+#define AREA ((char *)(1UL << 44))	/* nothing else is near it */
+
+struct method {
+	const char *name;
+	int (*place)(void *address, size_t length);
+};
+
+struct usage {
+	long vmas;
+	long page_tables;	/* KiB, of this process */
+	long vma_slab;		/* KiB, of the whole kernel */
+	long maple_slab;
+	long unreclaimable;
+};
+
+struct point {
+	long guards;
+	double each;
+	struct usage usage;
+};
+
+/* 1, 2, 5, 10, ... and where PROT_NONE ends. */
+#define MAX_POINTS 20
+
+struct pass {
+	int nr;
+	struct point points[MAX_POINTS];
+	double fork_each;
+};
+
+static int guard_pages(void *address, size_t length)
+{
+	return madvise(address, length, MADV_GUARD_INSTALL);
+}
+
+static int protect_none(void *address, size_t length)
+{
+	return mprotect(address, length, PROT_NONE);
+}
+
+static const struct method methods[] = {
+	{ "guard", guard_pages },
+	{ "mprotect", protect_none },
+};
+#define METHODS (sizeof(methods) / sizeof(methods[0]))
+
+static void map(size_t size)
+{
+	if (mmap(AREA, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		 MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != AREA)
+		err(1, "mmap");
+}
+
+static void unmap(size_t size)
+{
+	if (munmap(AREA, size))
+		err(1, "munmap");
+}
+
+/* What is counted, and how it is read. */
+
+static FILE *open_or_die(const char *path)
+{
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		err(1, "%s", path);
+	return file;
+}
+
+static long read_number(const char *path, const char *key)
+{
+	FILE *file = open_or_die(path);
+	long number = -1;
+	char line[512];
+
+	while (number < 0 && fgets(line, sizeof(line), file))
+		if (!strncmp(line, key, strlen(key)))
+			sscanf(line + strlen(key), "%ld", &number);
+	fclose(file);
+	if (number < 0)
+		errx(1, "no %s in %s", key, path);
+	return number;
+}
+
+static long count_vmas(void)
+{
+	FILE *maps = open_or_die("/proc/self/maps");
+	long lines = 0;
+	int c;
+
+	while ((c = getc(maps)) != EOF)
+		lines += c == '\n';
+	fclose(maps);
+	return lines;
+}
+
+/* KiB in the pages of a slab cache. */
+static long slab(const char *name)
+{
+	FILE *file = open_or_die("/proc/slabinfo");
+	char line[512], word[64];
+	long pages, slabs, found = -1;
+
+	while (found < 0 && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%63s %*d %*d %*d %*d %ld : tunables %*d %*d %*d : slabdata %*d %ld",
+			   word, &pages, &slabs) == 3 && !strcmp(word, name))
+			found = pages * slabs * (PAGE / 1024);
+	}
+	fclose(file);
+	if (found < 0)
+		errx(1, "no slab cache %s of its own", name);
+	return found;
+}
+
+/* Give back the slabs that earlier passes have left empty. */
+static void shrink(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s/shrink", name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		err(1, "%s", path);
+	close(fd);
+}
+
+static struct usage usage_now(void)
+{
+	return (struct usage) {
+		.vmas = count_vmas(),
+		.page_tables = read_number("/proc/self/status", "VmPTE:"),
+		.vma_slab = slab("vm_area_struct"),
+		.maple_slab = slab("maple_node"),
+		.unreclaimable = read_number("/proc/meminfo", "SUnreclaim:"),
+	};
+}
+
+static struct usage added(const struct usage *before)
+{
+	struct usage usage = usage_now();
+
+	usage.vmas -= before->vmas;
+	usage.page_tables -= before->page_tables;
+	usage.vma_slab -= before->vma_slab;
+	usage.maple_slab -= before->maple_slab;
+	usage.unreclaimable -= before->unreclaimable;
+	return usage;
+}
+
+static int64_t time_fork(void)
+{
+	int64_t begin = now();
+	pid_t child = _Fork();
+
+	if (!child)
+		_exit(0);
+	if (child < 0 || waitpid(child, NULL, 0) != child)
+		err(1, "fork");
+	return now() - begin;
+}
+
+/* Passes: all the guards, with a look at every point. */
+
+static bool is_point(long guards)
+{
+	while (guards % 10 == 0)
+		guards /= 10;
+	return guards == 1 || guards == 2 || guards == 5;
+}
+
+static void pass(const struct method *method, struct pass *pass)
+{
+	size_t size = 2 * GUARDS * PAGE;
+	int64_t took = 0, begin, plain;
+	struct usage before;
+	bool more = true;
+	long guards = 0;
+
+	map(size);
+	plain = time_fork();
+	before = usage_now();
+	while (more) {
+		begin = now();
+		do {
+			more = !method->place(AREA + 2 * guards * PAGE, PAGE);
+			guards += more;
+		} while (more && !is_point(guards));
+		took += now() - begin;
+		if (!more && errno != ENOMEM)
+			err(1, "%s", method->name);
+		pass->points[pass->nr++] = (struct point) {
+			guards, (double)took / guards, added(&before)
+		};
+		more = more && guards < GUARDS;
+	}
+	pass->fork_each = (double)(time_fork() - plain) / guards;
+}
+
+/* In a process of its own, whose page tables are its own as well. */
+static void pass_alone(const struct method *method, struct pass *result)
+{
+	pid_t child;
+
+	/* What RCU frees is freed by then. */
+	sleep(1);
+	shrink("vm_area_struct");
+	shrink("maple_node");
+	child = fork();
+	if (!child) {
+		pass(method, result);
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, NULL, 0) != child)
+		err(1, "fork");
+	if (!result->nr)
+		errx(1, "a pass died");
+}
+
+static void print(const char *kind, const char *method, long number,
+		  double *values)
+{
+	double middle = median(values, RUNS);
+
+	printf("%s\t%s\t%ld\t%.3f\t%.3f\t%.3f\t%d", kind, method, number, middle,
+	       values[0], values[RUNS - 1], RUNS);
+}
+
+static void many(const struct method *method, struct pass *passes)
+{
+	double values[RUNS];
+	int i, run;
+
+	memset(passes, 0, RUNS * sizeof(*passes));
+	for (run = 0; run < RUNS; run++)
+		pass_alone(method, &passes[run]);
+	for (i = 0; i < passes[0].nr; i++) {
+		/* What the first pass, on fresh slabs, has added. */
+		const struct point *point = &passes[0].points[i];
+
+		for (run = 0; run < RUNS; run++)
+			values[run] = passes[run].points[i].each;
+		print("guards", method->name, point->guards, values);
+		printf("\t%ld\t%ld\t%ld\t%ld\t%ld\n", point->usage.vmas,
+		       point->usage.page_tables, point->usage.vma_slab,
+		       point->usage.maple_slab, point->usage.unreclaimable);
+	}
+	for (run = 0; run < RUNS; run++)
+		values[run] = passes[run].fork_each;
+	print("fork", method->name, passes[0].points[i - 1].guards, values);
+	printf("\t-\t-\t-\t-\t-\n");
+	fflush(stdout);
+}
+
+static double time_range(const struct method *method, size_t size)
+{
+	int64_t begin, took;
+
+	map(size);
+	begin = now();
+	if (method->place(AREA, size))
+		err(1, "%s of %zu bytes", method->name, size);
+	took = now() - begin;
+	unmap(size);
+	return (double)took / (size / PAGE);
+}
+
+static void ranges(const struct method *method)
+{
+	double values[RUNS];
+	size_t size;
+	int run;
+
+	for (size = MIN_RANGE; size <= MAX_RANGE; size *= 2) {
+		time_range(method, size);
+		for (run = 0; run < RUNS; run++)
+			values[run] = time_range(method, size);
+		print("range", method->name, size / PAGE, values);
+		printf("\t-\t-\t-\t-\t-\n");
+		fflush(stdout);
+	}
+}
+
+int main(void)
+{
+	struct pass *passes = mmap(NULL, RUNS * sizeof(*passes),
+				   PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t i;
+
+	if (passes == MAP_FAILED)
+		err(1, "mmap");
+	check_clock();
+	/* Pages are small ones, whatever the kernel's default. */
+	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
+		err(1, "PR_SET_THP_DISABLE");
+	for (i = 0; i < METHODS; i++)
+		many(&methods[i], passes);
+	for (i = 0; i < METHODS; i++)
+		ranges(&methods[i]);
+	return 0;
+}

@@ -1,0 +1,63 @@
+# Results of bench/measure side by side.  Before each file its kind is given:
+# kind=budgets, kind=series, and optionally kind=base, kind=mainline.  Exits
+# with 1 if a row is over its budget, or has none because nothing was measured.
+function number(value) {
+	if (value == "" || value == "-")
+		return "-"
+	if (value >= 1000)
+		return sprintf("%.0f", value)
+	return sprintf(value >= 100 ? "%.1f" : "%.2f", value)
+}
+function add(key, value) {
+	return key in value ? number(value[key]) : "-"
+}
+function beside(key) {
+	if (!(key in base) || base[key] == "-" || value[key] == "-" || base[key] == 0)
+		return "-"
+	return sprintf("%+.2f", 100 * (value[key] / base[key] - 1))
+}
+function limit(key) {
+	if (budget[key] != "base")
+		return budget[key]
+	return (key in base) && base[key] != "-" ? 1.01 * base[key] : "-"
+}
+function verdict(key,  most) {
+	most = limit(key)
+	if (most == "" || most == "-" || value[key] <= most)
+		return value[key] == "-" && most != "" && most != "-" ? "NOT MEASURED" : ""
+	return "OVER " number(most)
+}
+BEGIN { FS = "\t" }
+/^#/ {
+	if (kind != "budgets")
+		print
+	next
+}
+{ key = $1 "\t" $2 }
+kind == "budgets" { elsewhere[key] = $3; target[key] = $4; budget[key] = $5 }
+kind == "series" {
+	order[++rows] = key
+	value[key] = $3
+	spread[key] = $3 == "-" || $3 == 0 ? "-" : sprintf("%.1f", 50 * ($5 - $4) / $3)
+	unit[key] = $7
+	what[key] = $8
+}
+kind == "base" { base[key] = $3 }
+kind == "mainline" { mainline[key] = $3 }
+END {
+	row = "%-36s %-8s %-5s %8s %6s %8s %6s %8s %7s %6s  %s\n"
+	printf "\n" row, "instructions, medians", "by", "per", "series", "+-%", \
+		"base", "more%", "mainline", "7.2.13", "target", ""
+	for (i = 1; i <= rows; i++) {
+		key = order[i]
+		split(key, part, "\t")
+		bad = verdict(key)
+		over += bad != ""
+		printf row, what[key], part[2], unit[key], number(value[key]), spread[key], \
+			add(key, base), beside(key), add(key, mainline), key in elsewhere ? elsewhere[key] : "-", \
+			key in target ? target[key] : "-", bad
+	}
+	if (over)
+		printf "%d rows over their budgets\n", over
+	exit over > 0
+}
