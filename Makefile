@@ -15,6 +15,7 @@ To check it:
   make test       verify the series, build two kernels, run every test that fits
   make test-all   the long ones too
   make lint       shellcheck, checkpatch
+  make mutants    the kernel with one bug after the other: do the tests notice?
 
 To change it (docs/carrying.md):
   make export     write the commits of the tree to patches/
@@ -29,7 +30,7 @@ tarball of your own instead of the base.
 endef
 
 O ?= build
-VERBS := help run shell exec image tree test test-all lint export verify pin clean distclean
+VERBS := help run shell exec image tree test test-all lint mutants export verify pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -48,7 +49,7 @@ shell:
 	@$(image) vm/shell "$$bz"
 image:
 	@scripts/kernel image
-tree lint export verify pin:
+tree lint mutants export verify pin:
 	@scripts/$@
 clean distclean:
 	@scripts/clean $@
