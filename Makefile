@@ -15,6 +15,8 @@ To check it:
   make test       verify the series, build two kernels, run every test that fits
   make test-all   the long ones too
   make lint       shellcheck, checkpatch
+  make mutants    the kernel with one bug after the other: do the tests notice?
+  make bisect     build and boot the kernel after each patch in turn
 
 To measure it (docs/measuring.md):
   make bench      count instructions, beside the unpatched base, mainline, targets
@@ -40,7 +42,7 @@ endef
 
 O ?= build
 VERBS := help run shell exec image tree test test-all bench bench-check bench-hold \
-	bench-table bench-peer bench-scale bench-plots lint export verify pin clean distclean
+	bench-table bench-peer bench-scale bench-plots lint mutants bisect export verify pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -80,7 +82,7 @@ bench-plots:
 	@bench/plots
 image:
 	@scripts/kernel image
-tree lint export verify pin:
+tree lint mutants bisect export verify pin:
 	@scripts/$@
 clean distclean:
 	@scripts/clean $@
