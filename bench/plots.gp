@@ -23,6 +23,7 @@ set format y "%'.0f"
 set xrange [0:105000]
 set yrange [0:*]
 
+set key center right
 set output "vmas.svg"
 set title "VMAs added"
 set yrange [-1500:75000]
@@ -33,13 +34,14 @@ plot rows("guards", "mprotect").series using 3:8 ls 2 title "mprotect(PROT\\_NON
 set output "memory.svg"
 set title "kernel memory added, KiB (page tables, VMAs, maple tree)"
 set yrange [0:20000]
-set label 1 at 35500,16300
+set label 1 at 35500,13740
 plot rows("guards", "mprotect").series using 3:($9+$10+$11) ls 2 title "mprotect(PROT\\_NONE)", \
      rows("guards", "guard").series using 3:($9+$10+$11) ls 1 title "guard pages"
 unset label 1
 
 set output "instructions.svg"
 set title "instructions a guard, on the average"
+set key top left
 set logscale xy
 set xrange [0.8:130000]
 set yrange [300:30000]
