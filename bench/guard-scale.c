@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "usage.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -95,42 +96,6 @@ static void unmap(size_t size)
 }
 
 /* What is counted, and how it is read. */
-
-static FILE *open_or_die(const char *path)
-{
-	FILE *file = fopen(path, "r");
-
-	if (!file)
-		err(1, "%s", path);
-	return file;
-}
-
-static long read_number(const char *path, const char *key)
-{
-	FILE *file = open_or_die(path);
-	long number = -1;
-	char line[512];
-
-	while (number < 0 && fgets(line, sizeof(line), file))
-		if (!strncmp(line, key, strlen(key)))
-			sscanf(line + strlen(key), "%ld", &number);
-	fclose(file);
-	if (number < 0)
-		errx(1, "no %s in %s", key, path);
-	return number;
-}
-
-static long count_vmas(void)
-{
-	FILE *maps = open_or_die("/proc/self/maps");
-	long lines = 0;
-	int c;
-
-	while ((c = getc(maps)) != EOF)
-		lines += c == '\n';
-	fclose(maps);
-	return lines;
-}
 
 /* KiB in the pages of a slab cache. */
 static long slab(const char *name)

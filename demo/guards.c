@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../bench/usage.h"
+
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
@@ -59,38 +61,6 @@ static int by_mprotect(void *page)
 static int by_guard_install(void *page)
 {
 	return madvise(page, page_size, MADV_GUARD_INSTALL);
-}
-
-/* The number that follows @key at the start of a line of @path. */
-static long read_number(const char *path, const char *key)
-{
-	FILE *file = fopen(path, "r");
-	long number = -1;
-	char line[512];
-
-	if (!file)
-		err(1, "%s", path);
-	while (number < 0 && fgets(line, sizeof(line), file))
-		if (!strncmp(line, key, strlen(key)))
-			sscanf(line + strlen(key), "%ld", &number);
-	fclose(file);
-	if (number < 0)
-		errx(1, "no %s in %s", key, path);
-	return number;
-}
-
-static long count_vmas(void)
-{
-	FILE *maps = fopen("/proc/self/maps", "r");
-	long lines = 0;
-	int c;
-
-	if (!maps)
-		err(1, "/proc/self/maps");
-	while ((c = getc(maps)) != EOF)
-		lines += c == '\n';
-	fclose(maps);
-	return lines;
 }
 
 static struct usage usage_now(void)
