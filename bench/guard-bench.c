@@ -29,6 +29,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -287,6 +289,35 @@ static void map_protected_one(void)
 	protect_one();
 }
 
+/* Each page of a table a range of its own. */
+static void advise_by_ranges(int advice)
+{
+	static struct iovec ranges[TABLE / PAGE];
+	static int self;
+	size_t i;
+
+	if (!self) {
+		for (i = 0; i < TABLE / PAGE; i++) {
+			ranges[i].iov_base = AREA + i * PAGE;
+			ranges[i].iov_len = PAGE;
+		}
+		self = syscall(SYS_pidfd_open, getpid(), 0);
+		ok(self < 0, "pidfd_open");
+	}
+	ok(syscall(SYS_process_madvise, self, ranges, TABLE / PAGE, advice, 0) != TABLE,
+	   "process_madvise");
+}
+
+static void install_by_ranges(void)
+{
+	advise_by_ranges(MADV_GUARD_INSTALL);
+}
+
+static void remove_by_ranges(void)
+{
+	advise_by_ranges(MADV_GUARD_REMOVE);
+}
+
 static void madvise_nothing(void)
 {
 	ok(madvise(AREA, 0, MADV_DONTNEED), "madvise");
@@ -379,6 +410,12 @@ static const struct row rows[] = {
 	  .work = { map_protected_one, unprotect_one, unmap } },
 	{ "remove-one", "mmap", "call", "one page back from PROT_NONE", TABLE, 100,
 	  .work = { map_protected_one, map_over_one, unmap } },
+	{ "install-ranges", "guard", "page", "process_madvise, by the page",
+	  TABLE, 20, .work = { map, install_by_ranges, unmap } },
+	{ "install-ranges-populated", "guard", "page", "the same over populated",
+	  TABLE, 20, .work = { map_populated, install_by_ranges, unmap } },
+	{ "remove-ranges", "guard", "page", "process_madvise, remove",
+	  TABLE, 20, .work = { map_guards, remove_by_ranges, unmap } },
 	{ "madvise-nothing", "plain", "call", "madvise of no bytes", TABLE, 100,
 	  .work = { map, madvise_nothing, unmap } },
 
