@@ -14,9 +14,11 @@ To use it:
 To check it:
   make test       verify the series, build two kernels, run every test that fits
   make test-all   the long ones too
-  make lint       shellcheck, checkpatch
+  make lint       shellcheck; checkpatch, sparse, kernel-doc and more on the series
   make mutants    the kernel with one bug after the other: do the tests notice?
   make bisect     build and boot the kernel after each patch in turn
+  make kernels    guard-pages on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
+  make coverage   which lines of the series no test runs
 
 To measure it (docs/measuring.md):
   make bench      count instructions, beside the unpatched base, mainline, targets
@@ -42,7 +44,7 @@ endef
 
 O ?= build
 VERBS := help run shell exec image tree test test-all bench bench-check bench-hold \
-	bench-table bench-peer bench-scale bench-plots lint mutants bisect export verify pin clean distclean
+	bench-table bench-peer bench-scale bench-plots lint mutants bisect kernels coverage export verify pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -82,7 +84,7 @@ bench-plots:
 	@bench/plots
 image:
 	@scripts/kernel image
-tree lint mutants bisect export verify pin:
+tree lint mutants bisect kernels coverage export verify pin:
 	@scripts/$@
 clean distclean:
 	@scripts/clean $@

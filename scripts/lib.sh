@@ -104,3 +104,15 @@ format_series() {
 		--encode-email-headers "base..$2"
 	(cd "$1" && find . -name '*.patch' -printf '%f\n' | sort >series)
 }
+
+# FILE:LINE of every line that the series adds to the tree, in the files given.
+added() {
+	git -C "$linux" diff -U0 base HEAD -- "$@" | awk '
+		/^\+\+\+ b\// { file = substr($2, 3) }
+		/^@@ / {
+			split(substr($3, 2), at, ",")
+			n = at[2] == "" ? 1 : at[2]
+			for (i = 0; i < n; i++)
+				print file ":" at[1] + i
+		}'
+}
