@@ -16,6 +16,7 @@ set_and_check() {
 
 need() {
 	case $1 in
+	cpus) [ "$(grep -c '^processor' /proc/cpuinfo)" = "$2" ] ;;
 	hugepages) set_and_check /proc/sys/vm/nr_hugepages "$2" ;;
 	sysctl) set_and_check "/proc/sys/$(echo "$2" | tr . /)" "$3" ;;
 	zram) # MiB of swap
@@ -49,10 +50,11 @@ test_one() {
 while read -r key rest; do
 	# shellcheck disable=SC2086	# words
 	case $key in
-	need)
+	need | cpus)
+		[ "$key" = need ] || rest="cpus $rest"
 		if ! need $rest; then
 			echo "init: the guest cannot have what the list needs: $rest"
-			echo "error cannot have: need $rest" >$fd/status
+			echo "error cannot have: $rest" >$fd/status
 			return 2
 		fi
 		;;
