@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What guard pages cost, in instructions: a table of rows, each a piece of
- * work that is set up, timed and undone.
+ * work that is set up, timed and undone.  Some count other things than
+ * instructions: how often a call takes mmap_lock, by its tracepoint, and the
+ * huge pages that khugepaged allocates.
  *
  * That the clock counts instructions is checked first.  What reading it takes
  * is measured and subtracted from every timing.
@@ -11,9 +13,11 @@
  * median of its samples, with the least and the greatest beside it; a first
  * sample, which warms things up, is dropped.
  *
- * usage: guard-bench [-l] [-r RUNS] [PATTERN]...
+ * usage: guard-bench [-l|-t] [-r RUNS] [PATTERN]...
  *   PATTERN  only rows whose name it matches, as in the shell
  *   -l       list the rows
+ *   -t       test whether calls take mmap_lock as often as they should, which
+ *            for most is never; wants no special clock, prints KTAP
  *
  * Prints a line for each row, tabs between the columns:
  *	NAME METHOD MEDIAN LEAST GREATEST RUNS UNIT WORK
@@ -22,12 +26,17 @@
 #define _GNU_SOURCE
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
+#include <linux/userfaultfd.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -35,6 +44,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "usage.h"
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -63,13 +73,15 @@ struct work {
 struct row {
 	const char *name;
 	const char *method;	/* guard, mprotect, mmap; plain: never met a guard */
-	const char *unit;	/* page, call, cycle, ratio */
+	const char *unit;	/* page, table, call, cycle, ratio */
 	const char *what;
 	size_t size;		/* of the memory the work is about */
 	int batch;		/* timings a sample */
 	struct work work;
 	struct work less;	/* if given: what the work adds to this */
 	struct work over;	/* if given: how many times this it takes */
+	int64_t (*count)(void);	/* if given: counts this, not instructions */
+	int locks;		/* of such a count what -t expects */
 };
 
 static size_t size;		/* the current row's */
@@ -358,6 +370,181 @@ static void stack_mmap(void)
 	unmap();
 }
 
+/* Calls that may have to take mmap_lock. */
+
+static void process_madvise_ranges(size_t nr)
+{
+	static int self = -1;
+	struct iovec ranges[8];
+	size_t i;
+
+	if (self < 0)
+		self = pidfd_open(getpid(), 0);
+	ok(self < 0, "pidfd_open");
+	for (i = 0; i < nr; i++)
+		ranges[i] = (struct iovec) { AREA + 2 * i * PAGE, PAGE };
+	ok(process_madvise(self, ranges, nr, MADV_GUARD_INSTALL, 0) !=
+	   (ssize_t)(nr * PAGE), "process_madvise");
+}
+
+static void install_vector_of_one(void)
+{
+	process_madvise_ranges(1);
+}
+
+static void install_vector(void)
+{
+	process_madvise_ranges(8);
+}
+
+static void map_two_vmas(void)
+{
+	map();
+	ok(mprotect(AREA, size / 2, PROT_READ), "mprotect");
+}
+
+static int uffd;
+
+static void map_registered(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register area = {
+		.range = { (uintptr_t)AREA, size },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	map();
+	uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	ok(uffd < 0 || ioctl(uffd, UFFDIO_API, &api) ||
+	   ioctl(uffd, UFFDIO_REGISTER, &area), "userfaultfd");
+}
+
+static void unmap_registered(void)
+{
+	close(uffd);
+	unmap();
+}
+
+#define MMAP_LOCK "/sys/kernel/tracing/events/mmap_lock/mmap_lock_acquire_returned/"
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		err(1, "%s", path);
+	close(fd);
+}
+
+static void trace_locks(bool on)
+{
+	char filter[32];
+
+	snprintf(filter, sizeof(filter), "common_pid == %d", getpid());
+	put("/sys/kernel/tracing/trace", "");
+	put(MMAP_LOCK "filter", filter);
+	put(MMAP_LOCK "enable", on ? "1" : "0");
+}
+
+/* Takes no lock itself: the buffer is there, and has been written to. */
+static int64_t traced(const char *what)
+{
+	static char text[256 * KIB];
+	size_t length = 0;
+	int64_t nr = 0;
+	ssize_t got;
+	char *line;
+	int fd = open("/sys/kernel/tracing/trace", O_RDONLY);
+
+	while ((got = read(fd, text + length, sizeof(text) - 1 - length)) > 0)
+		length += got;
+	ok(fd < 0 || got < 0 || length == sizeof(text) - 1, "trace");
+	close(fd);
+	text[length] = '\0';
+	for (line = text; (line = strstr(line, what)); line++)
+		nr++;
+	return nr;
+}
+
+static int64_t read_locks(void)
+{
+	return traced("write=false success=true");
+}
+
+static int64_t write_locks(void)
+{
+	return traced("write=true success=true");
+}
+
+#define LOCKS(name, method, what, size, reads, writes, ...)		\
+	{ "read:" name, method, "call", "mmap_lock read: " what, size, 1,	\
+	  .work = { __VA_ARGS__ }, .count = read_locks, .locks = reads },	\
+	{ "write:" name, method, "call", "mmap_lock write: " what, size, 1,	\
+	  .work = { __VA_ARGS__ }, .count = write_locks, .locks = writes }
+
+/* What khugepaged makes of memory in small pages. */
+
+static void guard_tables(size_t length)
+{
+	size_t i;
+
+	map_populated();
+	for (i = 0; i < length; i += TABLE)
+		ok(madvise(AREA + i, PAGE, MADV_GUARD_INSTALL),
+		   "MADV_GUARD_INSTALL");
+}
+
+static void allow_huge(void)
+{
+	ok(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0), "PR_SET_THP_DISABLE");
+	ok(madvise(AREA, size, MADV_HUGEPAGE), "MADV_HUGEPAGE");
+}
+
+static void map_small_pages(void)
+{
+	map_populated();
+	allow_huge();
+}
+
+static void map_guarded_tables(void)
+{
+	guard_tables(size);
+	allow_huge();
+}
+
+static void map_guarded_table(void)
+{
+	guard_tables(TABLE);
+	allow_huge();
+}
+
+static void unmap_huge(void)
+{
+	unmap();
+	ok(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "PR_SET_THP_DISABLE");
+}
+
+#define KHUGEPAGED "/sys/kernel/mm/transparent_hugepage/khugepaged/"
+
+/* Everything, twice: what is there when it begins may be half done. */
+static void scan(void)
+{
+	long begin = read_number(KHUGEPAGED "full_scans", "");
+	int tries = 100000;
+
+	put(KHUGEPAGED "scan_sleep_millisecs", "0");
+	while (read_number(KHUGEPAGED "full_scans", "") < begin + 2 && tries--)
+		usleep(1000);
+	put(KHUGEPAGED "scan_sleep_millisecs", "100000000");
+	if (tries < 0)
+		errx(1, "khugepaged does not scan");
+}
+
+static int64_t huge_pages(void)
+{
+	return read_number("/proc/vmstat", "thp_collapse_alloc ");
+}
+
 static const struct row rows[] = {
 	/* By the page, over a range. */
 	{ "install", "guard", "page", "install, nothing mapped", GIB, 1,
@@ -460,9 +647,59 @@ static const struct row rows[] = {
 	  .work = { map_beside_one, dontneed_one, unmap } },
 	{ "stack-plain", "plain", "cycle", "8 MiB: mmap, touch, munmap", 8 * MIB,
 	  100, .work = { nothing, stack_plain, nothing } },
+
+	/* Counts. */
+	{ "khugepaged", "guard", "table", "huge pages for small, one a guard",
+	  32 * MIB, 1, .work = { map_guarded_tables, scan, unmap_huge },
+	  .count = huge_pages },
+	{ "khugepaged-beside", "guard", "table", "huge pages, a guard in 1 of 16",
+	  32 * MIB, 1, .work = { map_guarded_table, scan, unmap_huge },
+	  .count = huge_pages },
+	{ "khugepaged", "plain", "table", "huge pages, no guard", 32 * MIB, 1,
+	  .work = { map_small_pages, scan, unmap_huge }, .count = huge_pages },
+
+	LOCKS("madvise-nothing", "plain", "madvise, no bytes", TABLE, 0, 0,
+	      map, madvise_nothing, unmap),
+	LOCKS("install-one", "guard", "install a page", TABLE, 0, 0,
+	      map_beside_guard, install_one, unmap),
+	LOCKS("install-one", "mprotect", "to PROT_NONE", TABLE, 0, 1,
+	      map_beside_page, protect_one, unmap),
+	LOCKS("install-one", "mmap", "to PROT_NONE", TABLE, 0, 1,
+	      map_beside_page, map_none_one, unmap),
+	LOCKS("remove-one", "guard", "remove a page", TABLE, 0, 0,
+	      map_beside_guards, remove_one, unmap),
+	LOCKS("remove-one", "mprotect", "from PROT_NONE", TABLE, 0, 1,
+	      map_protected_one, unprotect_one, unmap),
+	LOCKS("install", "guard", "install a VMA", 4 * TABLE, 0, 0,
+	      map, install, unmap),
+	LOCKS("remove", "guard", "remove a VMA", 4 * TABLE, 0, 0,
+	      map_guards, remove_guards, unmap),
+	LOCKS("install-populated", "guard", "over populated", 4 * TABLE, 0, 0,
+	      map_populated, install, unmap),
+	LOCKS("install-vector-1", "guard", "process_madvise", TABLE, 0, 0,
+	      map_beside_guard, install_vector_of_one, unmap),
+	LOCKS("install-vector-8", "guard", "8 ranges", TABLE, 0, 0,
+	      map_beside_guard, install_vector, unmap),
+	LOCKS("install-two-vmas", "guard", "two VMAs", TABLE, 1, 0,
+	      map_two_vmas, install, unmap),
+	LOCKS("install-uffd", "guard", "userfaultfd", TABLE, 1, 0,
+	      map_registered, install_one, unmap_registered),
 };
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
 
 /* Measuring. */
+
+static int64_t count_once(const struct work *work, int64_t (*count)(void))
+{
+	int64_t begin, end;
+
+	work->setup();
+	begin = count();
+	work->timed();
+	end = count();
+	work->undo();
+	return end - begin;
+}
 
 static int64_t time_once(const struct work *work)
 {
@@ -488,27 +725,46 @@ static double time_batch(const struct work *work, int batch)
 
 static double sample(const struct row *row)
 {
-	bool by_page = row->unit[0] == 'p';
-	double value = time_batch(&row->work, row->batch);
+	double value = row->count ? count_once(&row->work, row->count) :
+		       time_batch(&row->work, row->batch);
 
 	if (row->less.timed)
 		value -= time_batch(&row->less, row->batch);
 	if (row->over.timed)
 		value /= time_batch(&row->over, row->batch);
-	return by_page ? value / (row->size / PAGE) : value;
+	if (!strcmp(row->unit, "page"))
+		value /= row->size / PAGE;
+	if (!strcmp(row->unit, "table"))
+		value /= row->size / TABLE;
+	return value;
+}
+
+static bool counts_locks(const struct row *row)
+{
+	return row->count == read_locks || row->count == write_locks;
+}
+
+static void samples(const struct row *row, double *values, int runs)
+{
+	int i;
+
+	size = row->size;
+	if (counts_locks(row))
+		trace_locks(true);
+	sample(row);
+	for (i = 0; i < runs; i++)
+		values[i] = sample(row);
+	if (counts_locks(row))
+		trace_locks(false);
 }
 
 static void measure(const struct row *row, int runs, bool possible)
 {
 	double values[MAX_RUNS], middle;
-	int i;
 
 	printf("%s\t%s\t", row->name, row->method);
 	if (possible) {
-		size = row->size;
-		sample(row);
-		for (i = 0; i < runs; i++)
-			values[i] = sample(row);
+		samples(row, values, runs);
 		middle = median(values, runs);
 		printf("%.3f\t%.3f\t%.3f\t%d", middle, values[0],
 		       values[runs - 1], runs);
@@ -517,6 +773,22 @@ static void measure(const struct row *row, int runs, bool possible)
 	}
 	printf("\t%s\t%s\n", row->unit, row->what);
 	fflush(stdout);
+}
+
+static bool test(const struct row *row, int nr, int runs)
+{
+	double values[MAX_RUNS];
+	bool good;
+
+	samples(row, values, runs);
+	median(values, runs);	/* sorts */
+	good = values[0] == row->locks && values[runs - 1] == row->locks;
+	printf("%sok %d %s, by %s\n", good ? "" : "not ", nr, row->what,
+	       row->method);
+	if (!good)
+		printf("# %g to %g times, not %d\n", values[0],
+		       values[runs - 1], row->locks);
+	return good;
 }
 
 static void measure_overhead(void)
@@ -551,19 +823,56 @@ static bool wanted(const struct row *row, char **patterns)
 
 static void usage(void)
 {
-	fputs("usage: guard-bench [-l] [-r RUNS] [PATTERN]...\n", stderr);
+	fputs("usage: guard-bench [-l|-t] [-r RUNS] [PATTERN]...\n", stderr);
 	exit(2);
+}
+
+static int list(void)
+{
+	size_t i;
+
+	for (i = 0; i < ROWS; i++)
+		printf("%-23s %-9s %-6s %s\n", rows[i].name, rows[i].method,
+		       rows[i].unit, rows[i].what);
+	return 0;
+}
+
+static int test_all(int runs, char **patterns)
+{
+	int nr = 0, failed = 0;
+	size_t i;
+
+	puts("TAP version 13");
+	for (i = 0; i < ROWS; i++)
+		if (counts_locks(&rows[i]) && wanted(&rows[i], patterns))
+			failed += !test(&rows[i], ++nr, runs);
+	printf("1..%d\n", nr);
+	return failed || !nr;
+}
+
+static int measure_all(int runs, char **patterns)
+{
+	bool guards = have_guards();
+	size_t i;
+
+	check_clock();
+	measure_overhead();
+	for (i = 0; i < ROWS; i++)
+		if (wanted(&rows[i], patterns))
+			measure(&rows[i], runs, guards || rows[i].method[0] != 'g');
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	size_t nr = sizeof(rows) / sizeof(rows[0]), i;
-	bool list = false, guards;
+	int (*verb)(int runs, char **patterns) = measure_all;
 	int runs = 5, opt;
 
-	while ((opt = getopt(argc, argv, "lr:")) != -1) {
+	while ((opt = getopt(argc, argv, "ltr:")) != -1) {
 		if (opt == 'l')
-			list = true;
+			return list();
+		else if (opt == 't')
+			verb = test_all;
 		else if (opt == 'r')
 			runs = atoi(optarg);
 		else
@@ -571,19 +880,7 @@ int main(int argc, char **argv)
 	}
 	if (runs < 1 || runs > MAX_RUNS)
 		usage();
-	if (list) {
-		for (i = 0; i < nr; i++)
-			printf("%-20s %-9s %-6s %s\n", rows[i].name,
-			       rows[i].method, rows[i].unit, rows[i].what);
-		return 0;
-	}
-	check_clock();
-	measure_overhead();
 	/* Pages are small ones, whatever the kernel's default. */
 	ok(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "PR_SET_THP_DISABLE");
-	guards = have_guards();
-	for (i = 0; i < nr; i++)
-		if (wanted(&rows[i], argv + optind))
-			measure(&rows[i], runs, guards || rows[i].method[0] != 'g');
-	return 0;
+	return verb(runs, argv + optind);
 }
