@@ -9,9 +9,10 @@
  *	range	a call for a whole range of nothing, 2 MiB to 64 GiB
  *
  * Prints a line for each point, tabs between the columns, "-" for what was not
- * measured; instructions are medians, by the guard (range: by the page):
+ * measured; all are medians, instructions by the guard (range: by the page):
  *	KIND METHOD NUMBER INSTRUCTIONS LEAST GREATEST RUNS
  *	VMAS VMPTE-KIB VMA-SLAB-KIB MAPLE-SLAB-KIB SUNRECLAIM-KIB
+ *	LEAST GREATEST of VMPTE-KIB + VMA-SLAB-KIB + MAPLE-SLAB-KIB
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -43,12 +44,18 @@ struct method {
 	int (*place)(void *address, size_t length);
 };
 
+enum {
+	VMAS,
+	PAGE_TABLES,	/* KiB, of this process */
+	VMA_SLAB,	/* KiB, of the whole kernel */
+	MAPLE_SLAB,
+	UNRECLAIMABLE,
+	MEMORY,		/* the first three of memory */
+	USAGES
+};
+
 struct usage {
-	long vmas;
-	long page_tables;	/* KiB, of this process */
-	long vma_slab;		/* KiB, of the whole kernel */
-	long maple_slab;
-	long unreclaimable;
+	long of[USAGES];
 };
 
 struct point {
@@ -130,24 +137,26 @@ static void shrink(const char *name)
 
 static struct usage usage_now(void)
 {
-	return (struct usage) {
-		.vmas = count_vmas(),
-		.page_tables = read_number("/proc/self/status", "VmPTE:"),
-		.vma_slab = slab("vm_area_struct"),
-		.maple_slab = slab("maple_node"),
-		.unreclaimable = read_number("/proc/meminfo", "SUnreclaim:"),
-	};
+	struct usage usage = { {
+		[VMAS] = count_vmas(),
+		[PAGE_TABLES] = read_number("/proc/self/status", "VmPTE:"),
+		[VMA_SLAB] = slab("vm_area_struct"),
+		[MAPLE_SLAB] = slab("maple_node"),
+		[UNRECLAIMABLE] = read_number("/proc/meminfo", "SUnreclaim:"),
+	} };
+
+	usage.of[MEMORY] = usage.of[PAGE_TABLES] + usage.of[VMA_SLAB] +
+			   usage.of[MAPLE_SLAB];
+	return usage;
 }
 
 static struct usage added(const struct usage *before)
 {
 	struct usage usage = usage_now();
+	int i;
 
-	usage.vmas -= before->vmas;
-	usage.page_tables -= before->page_tables;
-	usage.vma_slab -= before->vma_slab;
-	usage.maple_slab -= before->maple_slab;
-	usage.unreclaimable -= before->unreclaimable;
+	for (i = 0; i < USAGES; i++)
+		usage.of[i] -= before->of[i];
 	return usage;
 }
 
@@ -225,33 +234,35 @@ static void print(const char *kind, const char *method, long number,
 {
 	double middle = median(values, RUNS);
 
-	printf("%s\t%s\t%ld\t%.3f\t%.3f\t%.3f\t%d", kind, method, number, middle,
+	printf("%s\t%s\t%ld\t%.6g\t%.6g\t%.6g\t%d", kind, method, number, middle,
 	       values[0], values[RUNS - 1], RUNS);
 }
 
 static void many(const struct method *method, struct pass *passes)
 {
 	double values[RUNS];
-	int i, run;
+	int i, run, of;
 
 	memset(passes, 0, RUNS * sizeof(*passes));
 	for (run = 0; run < RUNS; run++)
 		pass_alone(method, &passes[run]);
 	for (i = 0; i < passes[0].nr; i++) {
-		/* What the first pass, on fresh slabs, has added. */
-		const struct point *point = &passes[0].points[i];
-
 		for (run = 0; run < RUNS; run++)
 			values[run] = passes[run].points[i].each;
-		print("guards", method->name, point->guards, values);
-		printf("\t%ld\t%ld\t%ld\t%ld\t%ld\n", point->usage.vmas,
-		       point->usage.page_tables, point->usage.vma_slab,
-		       point->usage.maple_slab, point->usage.unreclaimable);
+		print("guards", method->name, passes[0].points[i].guards, values);
+		for (of = 0; of < USAGES; of++) {
+			for (run = 0; run < RUNS; run++)
+				values[run] = passes[run].points[i].usage.of[of];
+			if (of < MEMORY)
+				printf("\t%g", median(values, RUNS));
+		}
+		median(values, RUNS);	/* sorts */
+		printf("\t%g\t%g\n", values[0], values[RUNS - 1]);
 	}
 	for (run = 0; run < RUNS; run++)
 		values[run] = passes[run].fork_each;
 	print("fork", method->name, passes[0].points[i - 1].guards, values);
-	printf("\t-\t-\t-\t-\t-\n");
+	printf("\t-\t-\t-\t-\t-\t-\t-\n");
 	fflush(stdout);
 }
 
@@ -279,7 +290,7 @@ static void ranges(const struct method *method)
 		for (run = 0; run < RUNS; run++)
 			values[run] = time_range(method, size);
 		print("range", method->name, size / PAGE, values);
-		printf("\t-\t-\t-\t-\t-\n");
+		printf("\t-\t-\t-\t-\t-\t-\t-\n");
 		fflush(stdout);
 	}
 }

@@ -1,62 +1,80 @@
 # What guards cost as they become many.  The columns of the TSVs:
-#   1 kind, 2 method, 3 number, 4 instructions, 8 VMAs, 9 VmPTE, 10 VMA slab,
-#   11 maple slab; KiB
+#   1 kind, 2 method, 3 number, 4 to 6 instructions (median, least, greatest),
+#   8 VMAs, 9 VmPTE, 10 VMA slab, 11 maple slab, 13 and 14 least and greatest of
+#   the last three together; KiB
 series = "results/series-scale.tsv"
 mainline = "results/mainline-scale.tsv"
 # Rows of one kind and method: everything else is no point at all.
 rows(kind, method) = sprintf("< awk '$1 == \"%s\" && $2 == \"%s\"' ", kind, method)
 
-set terminal svg size 520,340 font "sans-serif,12" background "white"
+set terminal svg size 560,350 font "sans-serif,13" background "white"
 set datafile separator "\t"
 set border 3 lc rgb "#888888"
 set tics nomirror textcolor rgb "#333333"
 set grid lc rgb "#e4e4e4" lt 1
-set key top left Left reverse samplen 2 spacing 1.2
-set style data linespoints
-set style line 1 lc rgb "#0060ad" lw 2 pt 7 ps 0.5
-set style line 2 lc rgb "#d0451b" lw 2 pt 5 ps 0.5
-set style line 3 lc rgb "#888888" lw 2 pt 9 ps 0.5
+set rmargin 4
+# The lines are named beside them.
+unset key
+set style data yerrorlines
+set bars 0.5
+ours = "#0060ad"
+none = "#d0451b"
+other = "#777777"
+set style line 1 lc rgb ours lw 2 pt 7 ps 0.5
+set style line 2 lc rgb none lw 2 pt 5 ps 0.5
+set style line 3 lc rgb other lw 2 pt 9 ps 0.6
 
 set xlabel "one-page guards"
 set format x "%'.0f"
 set format y "%'.0f"
 set xrange [0:105000]
-set yrange [0:*]
+set label 1 "mprotect(PROT\\_NONE):" tc rgb none
+set label 2 "max\\_map\\_count is reached" tc rgb none
+set label 3 "guard pages" tc rgb ours
 
-set key center right
 set output "vmas.svg"
 set title "VMAs added"
 set yrange [-1500:75000]
-set label 1 "max\\_map\\_count" at 35500,65530 tc rgb "#d0451b"
-plot rows("guards", "mprotect").series using 3:8 ls 2 title "mprotect(PROT\\_NONE)", \
-     rows("guards", "guard").series using 3:8 ls 1 title "guard pages"
+set label 1 at 36000,67200
+set label 2 at 36000,62000
+set label 3 at 70000,3800
+plot rows("guards", "mprotect").series using 3:8 with linespoints ls 2, \
+     rows("guards", "guard").series using 3:8 with linespoints ls 1
 
 set output "memory.svg"
-set title "kernel memory added, KiB (page tables, VMAs, maple tree)"
-set yrange [0:20000]
-set label 1 at 35500,13740
-plot rows("guards", "mprotect").series using 3:($9+$10+$11) ls 2 title "mprotect(PROT\\_NONE)", \
-     rows("guards", "guard").series using 3:($9+$10+$11) ls 1 title "guard pages"
-unset label 1
+set title "kernel memory added, KiB: page tables, VMAs, their tree"
+set yrange [0:16000]
+set label 1 at 36000,14000
+set label 2 at 36000,12900
+set label 3 at 70000,2200
+plot rows("guards", "mprotect").series using 3:($9+$10+$11):13:14 ls 2, \
+     rows("guards", "guard").series using 3:($9+$10+$11):13:14 ls 1
+unset label 2
 
 set output "instructions.svg"
 set title "instructions a guard, on the average"
-set key top left
 set logscale xy
-set xrange [0.8:130000]
-set yrange [300:30000]
-plot rows("guards", "mprotect").series using 3:4 ls 2 title "mprotect(PROT\\_NONE)", \
-     rows("guards", "guard").mainline using 3:4 ls 3 title "guard pages, mainline", \
-     rows("guards", "guard").series using 3:4 ls 1 title "guard pages"
+set xrange [0.8:150000]
+set yrange [500:12000]
+set ytics (500, 1000, 2000, 5000, 10000)
+set label 1 "mprotect(PROT\\_NONE)" at 100,8600
+set label 3 "guard pages" at 300,760
+set label 4 "guard pages, mainline" tc rgb other at 300,1650
+plot rows("guards", "mprotect").series using 3:4:5:6 ls 2, \
+     rows("guards", "guard").mainline using 3:4:5:6 ls 3, \
+     rows("guards", "guard").series using 3:4:5:6 ls 1
 
 set output "range.svg"
 set title "one call for a range of nothing: instructions a page"
 set xlabel "range, GiB"
 set format x "%g"
 set format y "%g"
-set xrange [1./640:80]
-set yrange [0.0001:1000]
-set key bottom left
-plot rows("range", "guard").mainline using ($3/262144):4 ls 3 title "guard pages, mainline", \
-     rows("range", "guard").series using ($3/262144):4 ls 1 title "guard pages", \
-     rows("range", "mprotect").series using ($3/262144):4 ls 2 title "mprotect(PROT\\_NONE)"
+set ytics autofreq
+set xrange [1./640:90]
+set yrange [0.00005:200]
+set label 1 at 0.15,0.12
+set label 3 at 0.15,2.8
+set label 4 at 0.15,75
+plot rows("range", "guard").mainline using ($3/262144):4:5:6 ls 3, \
+     rows("range", "guard").series using ($3/262144):4:5:6 ls 1, \
+     rows("range", "mprotect").series using ($3/262144):4:5:6 ls 2
