@@ -28,7 +28,9 @@ To measure it (docs/measuring.md):
   make bench-table  the table of what was kept, nothing is measured
   make bench-peer   measure mainline, Debian unstable's newest, and keep that
   make bench-scale  measure 1 to 100,000 guards, 2 MiB to 64 GiB, and keep that
+  make bench-size   what the series adds to a kernel's size, kept as well
   make bench-plots  draw it
+  make bench-all    all of that, and what bench-hold does
 
 To change it (docs/carrying.md):
   make export     write the commits of the tree to patches/
@@ -44,7 +46,8 @@ endef
 
 O ?= build
 VERBS := help run shell exec image tree test test-all bench bench-check bench-hold \
-	bench-table bench-peer bench-scale bench-plots lint mutants bisect kernels coverage export verify pin clean distclean
+	bench-table bench-peer bench-scale bench-size bench-plots bench-all lint mutants bisect kernels \
+	coverage export verify pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -74,14 +77,20 @@ bench-table:
 bench-peer:
 	@peer=$$(scripts/kernel bench peer | tail -n 1) && [ "$$peer" ] && \
 	bench/measure guard-bench "$$peer" $(O)/bench/mainline.tsv && \
+	bench/measure -p guard-beside "$$peer" $(O)/bench/mainline-beside.tsv && \
 	bench/measure guard-scale "$$peer" $(O)/bench/mainline-scale.tsv && \
-	cp $(O)/bench/mainline.tsv $(O)/bench/mainline-scale.tsv bench/results/
+	cp $(O)/bench/mainline.tsv $(O)/bench/mainline-beside.tsv $(O)/bench/mainline-scale.tsv bench/results/
 bench-scale:
 	@series=$$(scripts/kernel bench | tail -n 1) && [ "$$series" ] && \
 	bench/measure guard-scale "$$series" $(O)/bench/series-scale.tsv && \
 	cp $(O)/bench/series-scale.tsv bench/results/
+bench-size:
+	@series=$$(scripts/kernel bench | tail -n 1) && base=$$(scripts/kernel bench base | tail -n 1) && \
+	bench/size "$$series" "$$base" >$(O)/bench/size.txt && cp $(O)/bench/size.txt bench/results/ && \
+	grep -E '^(add|Total)' bench/results/size.txt
 bench-plots:
 	@bench/plots
+bench-all: bench bench-hold bench-peer bench-scale bench-size bench-plots
 image:
 	@scripts/kernel image
 tree lint mutants bisect kernels coverage export verify pin:

@@ -3,7 +3,7 @@
 # usage: awk -f bench/hold.awk build/bench/series.tsv bench/budgets.tsv
 BEGIN { FS = OFS = "\t" }
 FILENAME == ARGV[1] { median[$1 FS $2] = $3; next }
-!/^#/ && $5 != "base" && ($1 FS $2) in median && median[$1 FS $2] != "-" {
-	$5 = sprintf(median[$1 FS $2] < 10 ? "%.3f" : "%.1f", 1.02 * median[$1 FS $2])
+!/^#/ && $4 != "base" && ($1 FS $2) in median && median[$1 FS $2] != "-" {
+	$4 = sprintf(median[$1 FS $2] < 10 ? "%.3f" : "%.1f", 1.02 * median[$1 FS $2])
 }
 { print }

@@ -1,5 +1,6 @@
 # Results of bench/measure side by side.  Before each file its kind is given:
-# kind=budgets, kind=series, and optionally kind=base, kind=mainline.  Exits
+# kind=budgets, kind=series, and optionally kind=base, kind=mainline.  PROT_NONE
+# is the row of the same name by mprotect, else by mmap, on the series.  Exits
 # with 1 if a row is over its budget, or has none because nothing was measured.
 function number(value) {
 	if (value == "" || value == "-")
@@ -11,7 +12,12 @@ function number(value) {
 function add(key, value) {
 	return key in value ? number(value[key]) : "-"
 }
-function beside(key) {
+function prot_none(name, by) {
+	if (by != "guard")
+		return "-"
+	return add(name "\t" ((name "\tmprotect") in value ? "mprotect" : "mmap"), value)
+}
+function more(key) {
 	if (!(key in base) || base[key] == "-" || value[key] == "-" || base[key] == 0)
 		return "-"
 	return sprintf("%+.2f", 100 * (value[key] / base[key] - 1))
@@ -29,12 +35,12 @@ function verdict(key,  most) {
 }
 BEGIN { FS = "\t" }
 /^#/ {
-	if (kind != "budgets")
+	if (kind != "budgets" && !seen[$0]++)
 		print
 	next
 }
 { key = $1 "\t" $2 }
-kind == "budgets" { elsewhere[key] = $3; target[key] = $4; budget[key] = $5 }
+kind == "budgets" { target[key] = $3; budget[key] = $4 }
 kind == "series" {
 	order[++rows] = key
 	value[key] = $3
@@ -45,16 +51,16 @@ kind == "series" {
 kind == "base" { base[key] = $3 }
 kind == "mainline" { mainline[key] = $3 }
 END {
-	row = "%-36s %-8s %-5s %8s %6s %8s %6s %8s %7s %6s  %s\n"
-	printf "\n" row, "instructions, medians", "by", "per", "series", "+-%", \
-		"base", "more%", "mainline", "7.2.13", "target", ""
+	row = "%-36s %-8s %-5s %8s %6s %9s %8s %8s %6s %6s  %s\n"
+	printf "\n" row, "instructions or counts, medians", "by", "per", "series", "+-%", \
+		"PROT_NONE", "mainline", "base", "more%", "target", ""
 	for (i = 1; i <= rows; i++) {
 		key = order[i]
 		split(key, part, "\t")
 		bad = verdict(key)
 		over += bad != ""
 		printf row, what[key], part[2], unit[key], number(value[key]), spread[key], \
-			add(key, base), beside(key), add(key, mainline), key in elsewhere ? elsewhere[key] : "-", \
+			prot_none(part[1], part[2]), add(key, mainline), add(key, base), more(key), \
 			key in target ? target[key] : "-", bad
 	}
 	if (over)
