@@ -4,6 +4,6 @@
 BEGIN { FS = OFS = "\t" }
 FILENAME == ARGV[1] { median[$1 FS $2] = $3; next }
 !/^#/ && $4 != "base" && ($1 FS $2) in median && median[$1 FS $2] != "-" {
-	$4 = sprintf(median[$1 FS $2] < 10 ? "%.3f" : "%.1f", 1.02 * median[$1 FS $2])
+	$4 = sprintf("%.4g", 1.02 * median[$1 FS $2])
 }
 { print }
