@@ -526,18 +526,27 @@ static void unmap_huge(void)
 
 #define KHUGEPAGED "/sys/kernel/mm/transparent_hugepage/khugepaged/"
 
-/* Everything, twice: what is there when it begins may be half done. */
+static long full_scans(void)
+{
+	return read_number(KHUGEPAGED "full_scans", "");
+}
+
+/* Everything, twice. */
 static void scan(void)
 {
-	long begin = read_number(KHUGEPAGED "full_scans", "");
-	int tries = 100000;
+	int scans, tries;
+	long begin;
 
-	put(KHUGEPAGED "scan_sleep_millisecs", "0");
-	while (read_number(KHUGEPAGED "full_scans", "") < begin + 2 && tries--)
-		usleep(1000);
-	put(KHUGEPAGED "scan_sleep_millisecs", "100000000");
-	if (tries < 0)
-		errx(1, "khugepaged does not scan");
+	put(KHUGEPAGED "pages_to_scan", "100000000");
+	for (scans = 0; scans < 2; scans++) {
+		begin = full_scans();
+		/* Wakes it for one scan. */
+		put(KHUGEPAGED "scan_sleep_millisecs", "100000000");
+		for (tries = 100000; full_scans() == begin && tries; tries--)
+			usleep(1000);
+		if (!tries)
+			errx(1, "khugepaged does not scan");
+	}
 }
 
 static int64_t huge_pages(void)
