@@ -862,13 +862,19 @@ static int test_all(int runs, char **patterns)
 static int measure_all(int runs, char **patterns)
 {
 	bool guards = have_guards();
+	int nr = 0;
 	size_t i;
 
 	check_clock();
 	measure_overhead();
-	for (i = 0; i < ROWS; i++)
-		if (wanted(&rows[i], patterns))
-			measure(&rows[i], runs, guards || rows[i].method[0] != 'g');
+	for (i = 0; i < ROWS; i++) {
+		if (!wanted(&rows[i], patterns))
+			continue;
+		measure(&rows[i], runs, guards || rows[i].method[0] != 'g');
+		nr++;
+	}
+	if (!nr)
+		errx(2, "no such row; guard-bench -l lists them");
 	return 0;
 }
 
