@@ -540,10 +540,11 @@ static void scan(void)
 	put(KHUGEPAGED "pages_to_scan", "100000000");
 	for (scans = 0; scans < 2; scans++) {
 		begin = full_scans();
-		/* Wakes it for one scan. */
-		put(KHUGEPAGED "scan_sleep_millisecs", "100000000");
-		for (tries = 100000; full_scans() == begin && tries; tries--)
+		for (tries = 100000; full_scans() == begin && tries; tries--) {
+			/* Wakes it for one scan, or is lost on it if it is awake. */
+			put(KHUGEPAGED "scan_sleep_millisecs", "100000000");
 			usleep(1000);
+		}
 		if (!tries)
 			errx(1, "khugepaged does not scan");
 	}
