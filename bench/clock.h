@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A clock that counts instructions, as the guest's does in QEMU with -icount
- * shift=0,sleep=off and one processor, and medians of what it says.
+ * shift=0,sleep=off and one processor, and the middle of what it says.
  */
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
@@ -54,6 +54,12 @@ static inline int compare_values(const void *a, const void *b)
 	double left = *(const double *)a, right = *(const double *)b;
 
 	return (left > right) - (left < right);
+}
+
+static inline double lower_quartile(double *values, int nr)
+{
+	qsort(values, nr, sizeof(*values), compare_values);
+	return values[nr / 4];
 }
 
 /* Leaves them sorted. */
