@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Page faults of one thread beside another one that makes guards: how many
- * there are, for each that there is when the thread has its processor and its
- * memory to itself.  Wants two processors that really run at a time; the clock
- * is an ordinary one, so only ratios say anything.
+ * there are, for each that there is beside a thread that makes none.  Wants two
+ * processors that really run at a time; the clock is an ordinary one, so only
+ * ratios say anything.
  *
- * A round is a window of time for each way in turn, and the faults alone before
- * it.  A row is the median of the rounds' ratios, with the least and the
- * greatest; a first round, which warms things up, is dropped.
+ * A round is two windows of time for each way in turn: one for what it is
+ * compared with, one for itself.  A row is the median of the rounds' ratios, with
+ * the least and the greatest; a first round, which warms things up, is dropped.
  *
  * Prints a line for each row, as guard-bench does:
  *	NAME METHOD MEDIAN LEAST GREATEST RUNS UNIT WORK
@@ -32,8 +32,8 @@
 #endif
 
 #define PAGE 4096UL
-#define ROUNDS 11
-#define WINDOW 0.5		/* seconds */
+#define ROUNDS 41
+#define WINDOW 0.2		/* seconds */
 #define FAULTS 2048UL		/* between flushes of both TLBs */
 #define SIZE (64UL << 20)
 /* Apart, so that they are two VMAs; guards are not made where faults are. */
@@ -45,7 +45,7 @@ struct way {
 	const char *name;
 	const char *method;
 	const char *what;
-	void (*work)(void *page);	/* NULL: there is no other thread */
+	void (*work)(void *page);
 	char *page;
 };
 
@@ -75,8 +75,9 @@ static void protect(void *page)
 	check(mprotect(page, PAGE, PROT_READ | PROT_WRITE), "mprotect");
 }
 
+/* The first is compared with no other thread, all others with the first. */
 static const struct way ways[] = {
-	{ "beside-spin", "plain", "faults beside a loop of nothing", nothing, AREA },
+	{ "beside-spin", "plain", "faults beside a loop, to alone", nothing, AREA },
 	{ "beside-same", "guard", "beside guards in the same VMA", guard, AREA + MIDDLE },
 	{ "beside-other", "guard", "beside guards in another VMA", guard, OTHER + MIDDLE },
 	{ "beside-same", "mprotect", "beside PROT_NONE in the same VMA", protect, AREA + MIDDLE },
@@ -180,11 +181,13 @@ int main(void)
 	guards = have_guards();
 	for (round = -1; round < ROUNDS; round++) {
 		for (i = 0; i < WAYS; i++) {
-			double alone = fault_rate();
+			double other;
 
-			if (guards || ways[i].work != guard)
-				ratios[i][round < 0 ? 0 : round] =
-					fault_rate_beside(&ways[i]) / alone;
+			if (!guards && ways[i].work == guard)
+				continue;
+			other = i ? fault_rate_beside(&ways[0]) : fault_rate();
+			ratios[i][round < 0 ? 0 : round] =
+				fault_rate_beside(&ways[i]) / other;
 		}
 	}
 	for (i = 0; i < WAYS; i++) {
