@@ -15,6 +15,9 @@ To check it:
   make test       verify the series, build two kernels, run every test that fits
   make test-all   the long ones too
   make lint       shellcheck; checkpatch, sparse, kernel-doc and more on the series
+  make fuzz SECONDS=600
+                  random sequences against a model; SEED=N begins with that one,
+                  KERNEL=image takes the ordinary kernel instead of the debug one
   make mutants    the kernel with one bug after the other: do the tests notice?
   make bisect     build and boot the kernel after each patch in turn
   make kernels    guard-pages on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
@@ -47,7 +50,7 @@ endef
 O ?= build
 VERBS := help run shell exec image tree test test-all bench bench-check bench-hold \
 	bench-table bench-peer bench-scale bench-size bench-plots bench-all lint mutants bisect kernels \
-	coverage export verify pin clean distclean
+	coverage fuzz export verify pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -95,6 +98,8 @@ image:
 	@scripts/kernel image
 tree lint mutants bisect kernels coverage export verify pin:
 	@scripts/$@
+fuzz:
+	@scripts/fuzz '$(SECONDS)' '$(SEED)' '$(KERNEL)'
 clean distclean:
 	@scripts/clean $@
 

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Compares the arena with the model. */
+#include "fuzz.h"
+
+struct features have;
+
+void read_pagemap(struct run *r)
+{
+	size_t bytes = r->pages * 8;
+
+	/* In a child, or its child, the file that is open is the parent's. */
+	if (r->stale) {
+		int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+
+		close(r->pagemap);
+		r->pagemap = fd;
+		r->stale = false;
+	}
+	if (pread(r->pagemap, r->entries, bytes, (uintptr_t)r->base / ps * 8) != (ssize_t)bytes)
+		fail(r, "cannot read pagemap: %s", strerror(errno));
+}
+
+static const char *describe(struct run *r, unsigned n)
+{
+	static __thread char text[160];
+	static const char *const kinds[] = { "not mapped", "anonymous", "shared", "private" };
+	const struct page *p = &r->page[n];
+
+	snprintf(text, sizeof(text), "page %u (%s%s%s%s, prot %d, object %u+%u, file's size %u)", n,
+		 kinds[p->kind], p->guard ? ", guard" : "", p->lock ? ", locked" : "",
+		 p->uffd ? ", userfaultfd" : "", p->prot, p->object, p->offset,
+		 p->kind > ANON ? r->object[p->object].size : 0);
+	return text;
+}
+
+void check_value(struct run *r, unsigned n, uint64_t first, uint64_t last, const char *how)
+{
+	struct page *p = &r->page[n];
+	uint64_t want = value_of(r, p);
+
+	if (first == last && (first == want || (p->own && p->lazy && !first))) {
+		if (p->lazy && first != want)
+			p->own = p->lazy = false;
+		return;
+	}
+	fail(r, "%s holds %#lx...%#lx instead of %#lx%s, by %s", describe(r, n), (long)first,
+	     (long)last, (long)want, p->lazy ? " or 0" : "", how);
+}
+
+/* As a line of the program; of a check that changes nothing only if it fails. */
+static void write_probe(struct run *r, unsigned n, bool write, enum fate must, bool leave_out)
+{
+	if (!r->program || leave_out)
+		return;
+	if (must == SEGV || must == BUS)
+		fprintf(r->program, "\tfaults(%u, %d, %s);\n", n, write,
+			must == SEGV ? "SIGSEGV" : "SIGBUS");
+	else if (must == UNSURE || r->page[n].lazy)
+		fprintf(r->program, "\tany(touch(P(%u), 0));\n", n);
+	else
+		fprintf(r->program, "\tholds(%u, %#lx);\n", n, (long)value_of(r, &r->page[n]));
+}
+
+/* Read a page, or try to write to one that is not to be written to. */
+void probe(struct run *r, unsigned n, bool write)
+{
+	struct page *p = &r->page[n];
+	enum fate must = fate(r, p, write, false);
+	char *page = r->base + n * ps;
+	uint64_t first = 0, last = 0;
+	int sig;
+
+	if (write && must != SEGV && must != BUS)
+		write = false, must = fate(r, p, write, false);
+	r->report->checks++;
+	r->report->guards_touched += p->guard;
+	write_probe(r, n, write, must, r->child || r->last);
+	fault_address = NULL;
+	sig = write ? put(page, ~0ull) : get(page, &first, &last);
+	if (sig && fault_address != page) {
+		fail(r, "a fault at %p instead of page %u", fault_address, n);
+	} else if ((sig == SIGSEGV) != (must == SEGV) || (sig == SIGBUS && must == WORKS) ||
+		   (!sig && must == BUS)) {
+		fail(r, "%s: %s gives %s instead of %s", describe(r, n), write ? "write" : "read",
+		     sig ? strsignal(sig) : "no fault",
+		     must == SEGV ? "a segmentation fault" :
+		     must == BUS  ? "a bus error" :
+				    "no fault");
+	} else if (!sig) {
+		check_value(r, n, first, last, "reading");
+	}
+	if (r->report->failed)
+		write_probe(r, n, write, must, false);
+}
+
+void check_pagemap(struct run *r)
+{
+	unsigned i;
+
+	read_pagemap(r);
+	for (i = 0; i < r->pages && have.pagemap; i++) {
+		const struct page *p = &r->page[i];
+		uint64_t e = r->entries[i];
+
+		if (!!(e & PM_GUARD) != p->guard ||
+		    (p->guard && (e & PM_PRESENT || !(e & PM_SWAP))) ||
+		    (p->kind == HOLE && e & (PM_PRESENT | PM_SWAP))) {
+			if (r->program)
+				fprintf(r->program, "\tis(%d, pagemap(%u));\n", p->guard, i);
+			fail(r, "%s: pagemap shows %#llx", describe(r, i), (unsigned long long)e);
+			return;
+		}
+	}
+}
+
+/* PAGEMAP_SCAN: the ranges of guards. */
+struct scan_region { uint64_t start, end, categories; };
+struct scan {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t inverted, mask, anyof, returned;
+};
+#define PAGEMAP_SCAN_	_IOWR('f', 16, struct scan)
+#define SCAN_PRESENT	(1 << 3)
+#define SCAN_SWAPPED	(1 << 4)
+#define SCAN_GUARD	(1 << 8)
+
+static int scan(int pagemap, char *from, char *to, struct scan_region *regions, unsigned nr)
+{
+	struct scan arg = {
+		.size = sizeof(arg),
+		.start = (uintptr_t)from,
+		.end = (uintptr_t)to,
+		.vec = (uintptr_t)regions,
+		.vec_len = nr,
+		.mask = SCAN_GUARD,
+		.returned = SCAN_GUARD | SCAN_SWAPPED | SCAN_PRESENT,
+	};
+
+	return ioctl(pagemap, PAGEMAP_SCAN_, &arg);
+}
+
+static void check_scan(struct run *r)
+{
+	struct scan_region *regions = (void *)r->buffer;
+	int i, nr = scan(r->pagemap, r->base, r->base + r->pages * ps, regions, r->pages);
+	unsigned n = 0;
+
+	if (nr < 0) {
+		fail(r, "PAGEMAP_SCAN: %s", strerror(errno));
+		return;
+	}
+	for (i = 0; i <= nr; i++) {
+		unsigned from = i < nr ? (regions[i].start - (uintptr_t)r->base) / ps : r->pages;
+		unsigned to = i < nr ? (regions[i].end - (uintptr_t)r->base) / ps : r->pages;
+
+		if (i < nr && regions[i].categories != (SCAN_GUARD | SCAN_SWAPPED)) {
+			fail(r, "%s: PAGEMAP_SCAN: categories %#lx", describe(r, from),
+			     (long)regions[i].categories);
+			return;
+		}
+		for (; n < to; n++) {
+			if (r->page[n].guard != (n >= from)) {
+				fail(r, "%s: PAGEMAP_SCAN takes it for %s", describe(r, n),
+				     n >= from ? "a guard" : "none");
+				return;
+			}
+		}
+	}
+}
+
+/* Holes are what mincore() refuses; a guard in anonymous memory is not in core. */
+static void check_mincore(struct run *r)
+{
+	unsigned char core;
+	unsigned i;
+
+	for (i = 0; i < r->pages; i++) {
+		const struct page *p = &r->page[i];
+		bool hole = mincore(r->base + i * ps, ps, &core) == -1;
+
+		if (hole != (p->kind == HOLE)) {
+			fail(r, "%s: mincore: %s", describe(r, i),
+			     hole ? strerror(errno) : "mapped");
+			return;
+		}
+		if (p->kind == ANON && p->guard && core & 1) {
+			fail(r, "%s: mincore: in core", describe(r, i));
+			return;
+		}
+	}
+}
+
+/* smaps: a mapping with a guard has the flag "gu"; it may have it without. */
+static bool flag_missing(const char *from, const char *to, const struct page *page, unsigned *which)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long start = 0, end = 0, n;
+	bool missing = false;
+	char line[400];
+
+	while (f && !missing && fgets(line, sizeof(line), f)) {
+		if (*line < 'A' || *line > 'Z')
+			sscanf(line, "%lx-%lx", &start, &end);
+		if (strncmp(line, "VmFlags:", 8) || strstr(line, " gu"))
+			continue;
+		for (n = (uintptr_t)from; n < (uintptr_t)to && !missing; n += ps) {
+			*which = (n - (uintptr_t)from) / ps;
+			missing = n >= start && n < end && page[*which].guard;
+		}
+	}
+	if (f)
+		fclose(f);
+	return missing;
+}
+
+static void check_smaps(struct run *r)
+{
+	unsigned n;
+
+	if (flag_missing(r->base, r->base + r->pages * ps, r->page, &n))
+		fail(r, "%s: smaps does not show \"gu\"", describe(r, n));
+}
+
+/*
+ * Some pages of a range; where a run of guards begins and ends in any case.  What
+ * is not populated is mostly left so, and always where a huge page could be.
+ */
+static void check_range(struct run *r, unsigned first, unsigned count, unsigned one_in,
+			uint64_t random)
+{
+	unsigned i;
+
+	for (i = first; i < first + count && i < r->pages && !r->report->failed; i++) {
+		const struct page *p = &r->page[i];
+		bool edge = i && p->guard != p[-1].guard;
+
+		random = mix(random);
+		if (count > 64 && !edge && random >> 32 & 15)
+			continue;
+		if (!p->guard && !(r->entries[i] & (PM_PRESENT | PM_SWAP)) && !r->last &&
+		    !r->child && (r->huge || random >> 40 & 7))
+			continue;
+		if (p->guard || !((random >> 8) % one_in))
+			probe(r, i, random & 1);
+	}
+}
+
+void check_step(struct run *r, const struct step *s)
+{
+	uint64_t random = mix(s->arg ^ s->id);
+
+	check_pagemap(r);
+	check_range(r, s->page, s->count, r->sparing ? UINT_MAX : 4, random);
+	check_range(r, s->page2, s->count2, r->sparing ? UINT_MAX : 4, ~random);
+	if (random % 64 == 0 && !r->sparing)
+		check_all(r);
+	else if (random % 8 == 0 && have.smaps && !r->report->failed)
+		check_smaps(r);
+}
+
+void check_all(struct run *r)
+{
+	check_pagemap(r);
+	if (have.scan && !r->report->failed)
+		check_scan(r);
+	if (have.smaps && !r->report->failed && !r->child)
+		check_smaps(r);
+	if (!r->report->failed)
+		check_mincore(r);
+	check_range(r, 0, r->pages, 1, r->at);
+}
+
+static void missing(const char *what)
+{
+	fprintf(stderr, "# %s here\n", what);
+	if (!have.mainline) {
+		printf("1..1\nnot ok 1 %s\n", what);
+		exit(1);
+	}
+}
+
+void find_features(void)
+{
+	char *page = mmap(NULL, 2 * ps, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	struct scan_region regions[2];
+	uint64_t entry = 0;
+	unsigned n;
+
+	mprotect(page, ps, PROT_NONE);
+	have.force = pread(mem, &entry, 8, (off_t)page) == 8;
+	mprotect(page, ps, PROT_READ | PROT_WRITE);
+	close(mem);
+	if (madvise(page, ps, MADV_GUARD_INSTALL)) {
+		printf("1..0 # SKIP the kernel has no guard pages\n");
+		exit(4);
+	}
+	have.pagemap = pread(fd, &entry, 8, (uintptr_t)page / ps * 8) == 8 && entry & PM_GUARD;
+	have.scan = scan(fd, page, page + 2 * ps, regions, 2) == 1;
+	close(fd);
+	have.smaps = !flag_missing(page, page + ps, &(struct page){ .guard = true }, &n);
+	munmap(page, 2 * ps);
+	if (!have.pagemap)
+		missing("pagemap does not show guards");
+	if (!have.scan)
+		missing("PAGEMAP_SCAN does not know guards");
+	if (!have.smaps)
+		missing("smaps does not show guards");
+	if (!have.force)
+		fprintf(stderr, "# /proc/self/mem does not pass over protection here\n");
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* See guard-fuzz.c. */
+#ifndef GUARD_FUZZ_H
+#define GUARD_FUZZ_H
+
+#define FUZZ
+#include "calls.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+#define ANY	LONG_MIN	/* a result that is not predicted */
+
+enum kind { HOLE, ANON, SHARED, PRIVATE };	/* the last two: of an object */
+enum certainty { NO, YES, MAYBE };
+enum lock { UNLOCKED, LOCKED, ONFAULT };
+
+/* What a page of the arena must be. */
+struct page {
+	enum kind kind;
+	int prot;
+	enum lock lock;
+	bool guard;
+	bool own;		/* ANON: written to; PRIVATE: has its own copy */
+	bool lazy;		/* MADV_FREE: what it owns may be gone */
+	bool dontfork, wipe;
+	int uffd;		/* UFFD_MISSING, UFFD_WP, UFFD_MINOR */
+	enum certainty poison;	/* UFFDIO_POISON */
+	unsigned object, offset;
+	uint64_t value;		/* of what it owns */
+};
+
+/* Shared memory or a file: what all mappings of it show. */
+enum { MEMFD, DISK, FIRST_ANONYMOUS, OBJECTS = 10 };
+struct object {
+	unsigned size;		/* in pages */
+	uint64_t *value;
+};
+
+/* One step.  What it does depends on nothing but this and the model. */
+struct step {
+	unsigned op, id;
+	unsigned page, count, page2, count2;
+	uint64_t arg;
+};
+
+#define MMAP_KINDS	10		/* to choose from by an argument */
+/* Arguments of the step mmap: writable anonymous memory, or shared memory. */
+#define MMAP_ANONYMOUS	0x10708
+#define MMAP_MEMFD	0x10704
+#define HUGE_FROM	16		/* where a huge page can be in the arena */
+
+#define LOG	12
+struct report {			/* shared between processes */
+	volatile bool failed;
+	volatile unsigned step;
+	unsigned long checks, guards_touched, fork_checks;
+	unsigned long done[64], skipped[64];
+	unsigned logged;
+	char log[LOG][160];
+	char why[300];
+};
+
+struct run {
+	char *base;
+	unsigned pages;		/* of this slice of the arena */
+	unsigned file_pages;
+	unsigned huge;		/* pages of a huge page, if one fits, else 0 */
+	struct page *page;
+	struct object object[OBJECTS];
+	struct handles handles;
+	enum lock future;	/* mlockall(MCL_FUTURE) */
+	int pagemap;
+	bool threads;		/* there are other slices */
+	bool sparing;		/* touch little until the end */
+	bool child;
+	bool stale;		/* pagemap is open for the parent */
+	bool last;		/* nothing is done after this */
+	const struct step *steps;
+	unsigned nr_steps, at;
+	struct report *report;
+	FILE *program;		/* write the run as C */
+	uint64_t *entries;
+	char *buffer;
+};
+
+struct op {
+	const char *name;
+	unsigned weight;
+	bool whole_mm;		/* not while other slices are at work */
+	bool (*run)(struct run *r, const struct step *s);	/* false: cannot be done now */
+};
+extern const struct op ops[];
+extern const unsigned nr_ops;
+
+/* What the kernel here can do, found out once, and two options. */
+extern struct features {
+	bool pagemap, scan, smaps, force, mainline, wrong_model;
+} have;
+
+/* guard-fuzz.c */
+void fail(struct run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void result(struct run *r, long got, long want, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+uint64_t mix(uint64_t x);
+
+/* model.c */
+enum fate { WORKS, UNSURE, BUS, SEGV };
+enum fate fate(struct run *r, const struct page *p, bool write, bool force);
+uint64_t value_of(struct run *r, const struct page *p);
+void write_page(struct run *r, struct page *p, uint64_t value);
+void settle(struct run *r, unsigned first, unsigned count);
+long model_madvise(struct run *r, unsigned first, unsigned count, int advice);
+void model_fork(struct run *r);
+void model_resize(struct run *r, unsigned object, unsigned size);
+void model_move(struct run *r, unsigned from, unsigned old, unsigned to, unsigned new, bool keep);
+void unmap(struct page *p, unsigned count);
+int new_object(struct run *r);
+bool uniform(const struct run *r, unsigned first, unsigned count);
+
+/* check.c */
+void probe(struct run *r, unsigned n, bool write);
+void check_value(struct run *r, unsigned n, uint64_t first, uint64_t last, const char *how);
+void check_pagemap(struct run *r);
+void check_step(struct run *r, const struct step *s);
+void check_all(struct run *r);
+void read_pagemap(struct run *r);
+void find_features(void);
+
+#define PM_UFFD_WP	(1ull << 57)
+#define PM_GUARD	(1ull << 58)
+#define PM_FILE		(1ull << 61)
+#define PM_SWAP		(1ull << 62)
+#define PM_PRESENT	(1ull << 63)
+
+#endif

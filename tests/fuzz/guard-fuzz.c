@@ -1,0 +1,603 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * guard-fuzz: random sequences of whatever can happen to guard pages, and a model
+ * of what each page must be, which is compared with the kernel after each step.
+ *
+ *   calls.h       what it asks of the kernel
+ *   model.c       what each page must be
+ *   ops.c         the steps
+ *   check.c       the comparison
+ *   guard-fuzz.c  runs: seeds, threads, and the shrinking of one that failed
+ *
+ * A run is made of its seed: the same steps on every machine.  A run of several
+ * threads has a slice of the arena for each, with a model of its own; what they
+ * share is the address space, and often the mapping.
+ *
+ * Prints KTAP, one test for each run.
+ */
+#include "fuzz.h"
+
+#include <err.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <time.h>
+
+#define SHRINK_TRIALS	600
+
+__thread char *base;
+__thread sigjmp_buf fault;
+__thread void *volatile fault_address;
+size_t ps;
+
+static struct options {
+	uint64_t seed;
+	unsigned steps, runs, seconds, threads, limit;
+	bool verbose, program;
+	const char *without[16];
+	unsigned nr_without;
+} opt = { .seed = 1, .steps = 1000, .runs = 1, .threads = 1, .limit = 300 };
+
+static struct report *reports;		/* one for each slice, shared with the children */
+static unsigned huge_pages;
+
+uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return x ^ x >> 31;
+}
+
+void fail(struct run *r, const char *format, ...)
+{
+	va_list args;
+
+	if (r->report->failed)
+		return;
+	va_start(args, format);
+	vsnprintf(r->report->why, sizeof(r->report->why), format, args);
+	va_end(args);
+	r->report->failed = true;
+}
+
+static const char *number(long value, char *text)
+{
+	if (value < 0 && value > -4096)
+		sprintf(text, "-%s", strerrorname_np(-value) ? strerrorname_np(-value) : "?");
+	else
+		sprintf(text, "%ld", value);
+	return text;
+}
+
+/* What a call came to: kept for the log, written to the program, compared. */
+void result(struct run *r, long got, long want, const char *format, ...)
+{
+	char call[140], g[32], w[32];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(call, sizeof(call), format, args);
+	va_end(args);
+	snprintf(r->report->log[r->report->logged++ % LOG], sizeof(r->report->log[0]),
+		 "%u%s: %s = %s", r->at, r->child ? " (child)" : "", call, number(got, g));
+	if (opt.verbose) {
+		printf("# %s\n", r->report->log[(r->report->logged - 1) % LOG]);
+		fflush(stdout);
+	}
+	if (r->program && strcmp(call, "fork()")) {
+		if (want == ANY)
+			fprintf(r->program, "\tany(%s);\n", call);
+		else
+			fprintf(r->program, "\tis(%s, %s);\n", number(want, w), call);
+	}
+	if (want != ANY && got != want)
+		fail(r, "%s returns %s instead of %s", call, number(got, g), number(want, w));
+}
+
+static unsigned named(const char *name)
+{
+	unsigned op;
+
+	for (op = 0; strcmp(ops[op].name, name);)
+		op++;
+	return op;
+}
+
+/* First, something to work on: mappings of any kind, or two that get huge pages. */
+static void begin_with(struct step *s, unsigned i, unsigned pages, unsigned huge)
+{
+	static const char *const for_huge[] = { "mmap", "mmap", "MADV_HUGEPAGE",
+						"MADV_POPULATE_WRITE" };
+
+	s->op = named(huge ? for_huge[i] : "mmap");
+	s->page = i * pages / 4;
+	s->count = pages / 4 + 1;
+	if (huge) {
+		s->page = i == 1 ? HUGE_FROM + huge : 0;
+		s->count = i == 1 ? huge : pages;
+		if (i < 2)
+			s->arg = s->arg & 1 ? MMAP_ANONYMOUS : MMAP_MEMFD;
+	}
+	if (s->page + s->count > pages)
+		s->count = pages - s->page;
+}
+
+/*
+ * Steps.  Each run leaves out some kinds: the fewer there are, the more often two
+ * of them meet.
+ */
+static void generate(struct step *steps, unsigned nr, uint64_t seed, unsigned pages, unsigned huge)
+{
+	unsigned weights[64], total = 0, op, i, focus[3];
+
+	for (op = 0; op < nr_ops; op++) {
+		bool always = !strcmp(ops[op].name, "mmap") ||
+			      !strcmp(ops[op].name, "MADV_GUARD_INSTALL") ||
+			      !strcmp(ops[op].name, "write");
+
+		weights[op] = always || mix(seed * 64 + op) % 3 ? ops[op].weight : 0;
+		if (opt.threads > 1 && ops[op].whole_mm)
+			weights[op] = 0;
+		for (i = 0; i < opt.nr_without; i++)
+			if (strstr(ops[op].name, opt.without[i]))
+				weights[op] = 0;
+		total += weights[op];
+	}
+	for (i = 0; i < 3; i++)
+		focus[i] = mix(seed + i) % pages;
+
+	for (i = 0; i < nr; i++) {
+		struct step *s = &steps[i];
+		uint64_t x = mix(mix(seed) + i), y = mix(x), z = mix(y);
+		unsigned *range = &s->page, pick = x % total, j;
+
+		s->id = i;
+		s->arg = mix(z);
+		for (s->op = 0; pick >= weights[s->op]; s->op++)
+			pick -= weights[s->op];
+		for (j = 0; j < 2; j++, range += 2, y = z) {
+			unsigned shape = y >> 20 & 7;
+
+			range[0] = (y >> 8) % pages;
+			if (y & 1)
+				range[0] = (focus[(y >> 1) % 3] + pages + (y >> 8) % 5 - 2) % pages;
+			range[1] = 1 + (y >> 24) % (shape < 4 ? 4 : shape < 7 ? pages / 4 : pages);
+			if (huge && !(y >> 40 & 3)) {
+				range[0] = HUGE_FROM + (y >> 44 & 1) * huge;
+				range[1] = huge;
+			}
+			if (range[0] + range[1] > pages)
+				range[1] = pages - range[0];
+		}
+		if (i < 4)
+			begin_with(s, i, pages, huge);
+		/* Every other run has one kind of mapping, so that they are merged. */
+		if (mix(seed + 8) & 1 && !strcmp(ops[s->op].name, "mmap"))
+			s->arg -= s->arg % MMAP_KINDS - mix(seed + 9) % MMAP_KINDS;
+		if (s->arg >> 60 & 1)
+			s->count2 = s->count;
+		if (s->page2 + s->count2 > pages)
+			s->count2 = pages - s->page2;
+	}
+}
+
+static void prepare(struct run *r)
+{
+	unsigned i;
+
+	r->page = calloc(r->pages, sizeof(*r->page));
+	r->entries = calloc(r->pages, 8);
+	r->buffer = mmap(NULL, (r->pages + 1) * ps, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (i = 0; i < OBJECTS; i++) {
+		r->object[i].value = calloc(r->pages, 8);
+		r->object[i].size = r->pages;
+	}
+	r->file_pages = r->pages;
+	open_handles(&r->handles, r->pages);
+	r->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	catch_faults();
+}
+
+static bool any_failed(void)
+{
+	unsigned i;
+
+	for (i = 0; i < opt.threads; i++)
+		if (reports[i].failed)
+			return true;
+	return false;
+}
+
+static void *run_steps(void *arg)
+{
+	struct run *r = arg;
+	unsigned i;
+
+	base = r->base;
+	for (i = 0; i < r->nr_steps && !(r->threads ? any_failed() : r->report->failed); i++) {
+		const struct step *s = &r->steps[i];
+
+		r->report->step = i;
+		r->at = s->id;
+		if (!ops[s->op].run(r, s)) {
+			r->report->skipped[s->op]++;
+			continue;
+		}
+		r->report->done[s->op]++;
+		if (!r->report->failed)
+			check_step(r, s);
+	}
+	r->last = true;
+	if (!r->report->failed && !(r->threads && any_failed()))
+		check_all(r);
+	return NULL;
+}
+
+/* Beside the threads: what concerns all of the arena and changes nothing in it. */
+static volatile bool enough;
+static void *disturb(void *arg)
+{
+	static const int advices[] = {
+		MADV_COLD, MADV_PAGEOUT, MADV_WILLNEED, MADV_NORMAL, MADV_RANDOM, MADV_DONTDUMP,
+		MADV_DODUMP, MADV_NORMAL,
+	};
+	struct run *r = arg;	/* the arena as a whole */
+	unsigned i, page;
+	pid_t child;
+
+	base = r->base;
+	for (i = 0; !enough; i++) {
+		page = mix(i) % r->pages;
+		switch (i % 16) {
+		case 14:
+			clear_refs("4");
+			break;
+		case 15:
+			child = fork();
+			if (!child)
+				_exit(0);
+			waitpid(child, NULL, 0);
+			break;
+		case 13:
+			vm_readv(r->buffer, page, r->pages - page);
+			break;
+		default:
+			madvise(P(page), (r->pages - page) * ps, advices[i % 8]);
+		}
+	}
+	return NULL;
+}
+
+/* Where the slices are: around the middle of the arena. */
+static void lay_out(struct run *r, unsigned slice, unsigned slices, uint64_t seed)
+{
+	bool big = huge_pages && seed % 4 == 3;
+
+	memset(r, 0, sizeof(*r));
+	r->threads = slices > 1;
+	if (r->threads)
+		r->pages = big ? huge_pages : 24;
+	else
+		r->pages = big ? 2 * huge_pages + 2 * HUGE_FROM : 64;
+	r->huge = big && !r->threads ? huge_pages : 0;
+	r->base = (char *)ARENA + (ssize_t)(slice * r->pages - slices * r->pages / 2) * (ssize_t)ps;
+	r->report = &reports[slice];
+}
+
+/* In a process of its own, with LIMIT seconds: true if it failed. */
+static bool in_child(void (*run)(void *), void *arg)
+{
+	pid_t child;
+	int status;
+
+	fflush(stdout);
+	child = fork();
+	if (child == -1)
+		err(2, "fork");
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		alarm(opt.limit);
+		run(arg);
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+		exit(2);
+	if (status && !any_failed()) {
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+			snprintf(reports[0].why, sizeof(reports[0].why), "no end after %u seconds",
+				 opt.limit);
+		else
+			snprintf(reports[0].why, sizeof(reports[0].why), "ended with status %#x",
+				 (unsigned)status);
+		reports[0].failed = true;
+	}
+	return any_failed();
+}
+
+static void begin_program(struct run *r, uint64_t seed)
+{
+	r->program = stdout;
+	printf("/* guard-fuzz, seed %llu */\n#include \"calls.h\"\n\nint main(void)\n{\n\tbegin(%u, %d);\n\n",
+	       (unsigned long long)seed, r->pages,
+	       (int)((ssize_t)(ARENA - (uintptr_t)r->base) / (ssize_t)ps));
+}
+
+static void end_program(void)
+{
+	printf("\treturn failed;\n}\n");
+}
+
+static void run_seed(void *arg)
+{
+	uint64_t seed = *(uint64_t *)arg;
+	struct run *runs = calloc(opt.threads, sizeof(*runs)), whole;
+	pthread_t threads[opt.threads + 1];
+	unsigned i;
+
+	for (i = 0; i < opt.threads; i++) {
+		struct run *r = &runs[i];
+		struct step *steps = calloc(opt.steps, sizeof(*steps));
+
+		lay_out(r, i, opt.threads, seed);
+		generate(steps, opt.steps, seed + ((uint64_t)i << 32), r->pages, r->huge);
+		r->steps = steps;
+		r->nr_steps = opt.steps;
+		prepare(r);
+	}
+	if (opt.threads == 1) {
+		if (opt.program)
+			begin_program(&runs[0], seed);
+		run_steps(&runs[0]);
+		if (opt.program)
+			end_program();
+		return;
+	}
+	whole = runs[0];
+	whole.pages *= opt.threads;
+	whole.buffer = mmap(NULL, whole.pages * ps, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (i = 0; i < opt.threads; i++)
+		pthread_create(&threads[i], NULL, run_steps, &runs[i]);
+	pthread_create(&threads[i], NULL, disturb, &whole);
+	for (i = 0; i < opt.threads; i++)
+		pthread_join(threads[i], NULL);
+	enough = true;
+	pthread_join(threads[i], NULL);
+}
+
+/* Shrinking: fewer steps, smaller ranges, as long as the same kind of step fails. */
+struct trial {
+	struct step *steps;
+	unsigned nr, slice, slices, op;
+	uint64_t seed;
+	bool sparing, program;
+};
+
+static void run_trial(void *arg)
+{
+	struct trial *t = arg;
+	struct run r;
+
+	lay_out(&r, t->slice, t->slices, t->seed);
+	r.threads = false;
+	r.steps = t->steps;
+	r.nr_steps = t->nr;
+	r.sparing = t->sparing;
+	prepare(&r);
+	if (t->program)
+		begin_program(&r, t->seed);
+	run_steps(&r);
+	if (t->program)
+		end_program();
+}
+
+static bool still_fails(struct trial *t)
+{
+	unsigned i;
+
+	for (i = 0; i < opt.threads; i++)
+		memset(&reports[i], 0, sizeof(reports[i]));
+	return in_child(run_trial, t) && t->steps[reports[t->slice].step].op == t->op;
+}
+
+static bool without(struct trial *t, unsigned first, unsigned count)
+{
+	struct step *all = t->steps, *some = calloc(t->nr, sizeof(*some));
+	unsigned nr = t->nr;
+
+	memcpy(some, all, first * sizeof(*some));
+	memcpy(some + first, all + first + count, (nr - first - count) * sizeof(*some));
+	t->steps = some;
+	t->nr = nr - count;
+	if (still_fails(t)) {
+		/* It may fail earlier now. */
+		if (reports[t->slice].step + 1 < t->nr)
+			t->nr = reports[t->slice].step + 1;
+		return true;
+	}
+	t->steps = all;
+	t->nr = nr;
+	free(some);
+	return false;
+}
+
+static void shrink(uint64_t seed, unsigned slice)
+{
+	struct step *steps = calloc(opt.steps, sizeof(*steps));
+	struct trial t = {
+		steps, reports[slice].step + 1, slice, opt.threads, 0, seed, true, false
+	};
+	unsigned trials = 0, chunk, i;
+	struct run r;
+
+	opt.limit = opt.limit < 20 ? opt.limit : 20;
+	lay_out(&r, slice, opt.threads, seed);
+	generate(steps, opt.steps, seed + ((uint64_t)slice << 32), r.pages, r.huge);
+	t.op = steps[t.nr - 1].op;
+	if (!still_fails(&t)) {
+		t.sparing = false;
+		if (!still_fails(&t)) {
+			printf("# it does not fail again by itself; nothing to shrink\n");
+			return;
+		}
+	}
+	for (chunk = t.nr / 2; chunk && trials < SHRINK_TRIALS; chunk /= 2) {
+		for (i = 0; i + chunk <= t.nr && trials < SHRINK_TRIALS; trials++)
+			if (!without(&t, i, chunk))
+				i += chunk;
+	}
+	for (i = 0; i < t.nr && trials < SHRINK_TRIALS; i++) {
+		struct step *s = &t.steps[i], before = *s;
+
+		for (chunk = s->count / 2; chunk && trials < SHRINK_TRIALS; trials++) {
+			before = *s;
+			s->count -= chunk;
+			if (!still_fails(&t)) {
+				*s = before;
+				chunk /= 2;
+			} else if (chunk >= s->count) {
+				chunk = s->count / 2;
+			}
+		}
+	}
+
+	printf("# shrunk to %u steps; cc -Itests/fuzz, and it ends with 1:\n", t.nr);
+	t.program = true;
+	still_fails(&t);
+	printf("# there: %s\n", reports[slice].failed ? reports[slice].why : "nothing failed");
+}
+
+static void totals(const unsigned long *done, const unsigned long *skipped)
+{
+	unsigned i;
+
+	for (i = 0; i < nr_ops; i++)
+		printf("# %8lu %s%s", done[i], ops[i].name, skipped[i] ? "" : "\n"),
+		skipped[i] ? printf(" (%lu not possible then)\n", skipped[i]) : 0;
+}
+
+static void usage(void)
+{
+	fprintf(stderr,
+		"usage: guard-fuzz [-s SEED] [-n STEPS] [-r RUNS | -S SECONDS] [-t THREADS] [-l LIMIT] [-x STEP]... [-mwcv]\n"
+		"  -s  the first run's seed (1); the following runs have the following seeds\n"
+		"  -n  steps of a run, and of each of its threads (1000)\n"
+		"  -r  how many runs (1); -S: as many as begin within so many seconds\n"
+		"  -t  threads (1)\n"
+		"  -l  seconds that a run may take (300)\n"
+		"  -x  leave out all steps in whose name this occurs\n"
+		"  -m  put up with what mainline is known to do wrong (docs/mainline.md), and\n"
+		"      with what it does not show\n"
+		"  -w  a model that is wrong, to see it noticed: MADV_DONTNEED drops guards\n"
+		"  -c  write the first run as a C program, and nothing else\n"
+		"  -v  each step as it is done\n");
+	exit(2);
+}
+
+static unsigned long argument(const char *text)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 0);
+
+	if (end == text || *end)
+		errx(2, "not a number: %s", text);
+	return value;
+}
+
+static unsigned find_huge_pages(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "r");
+	unsigned long size = 0;
+
+	if (f && fscanf(f, "%lu", &size) != 1)
+		size = 0;
+	if (f)
+		fclose(f);
+	return size / ps > 2048 ? 0 : size / ps;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long done[64] = { 0 }, skipped[64] = { 0 }, checks = 0, guards = 0, forks = 0;
+	unsigned run, i, j, failed = 0;
+	time_t end;
+	int o;
+
+	while ((o = getopt(argc, argv, "s:n:r:S:t:l:x:mwcv")) != -1) {
+		switch (o) {
+		case 's': opt.seed = argument(optarg); break;
+		case 'n': opt.steps = argument(optarg); break;
+		case 'r': opt.runs = argument(optarg); break;
+		case 'S': opt.seconds = argument(optarg); break;
+		case 't': opt.threads = argument(optarg); break;
+		case 'l': opt.limit = argument(optarg); break;
+		case 'x':
+			if (opt.nr_without == 16)
+				errx(2, "too many -x");
+			opt.without[opt.nr_without++] = optarg;
+			break;
+		case 'm': have.mainline = true; break;
+		case 'w': have.wrong_model = true; break;
+		case 'c': opt.program = true; break;
+		case 'v': opt.verbose = true; break;
+		default: usage();
+		}
+	}
+	if (optind != argc || !opt.threads || opt.threads > 64 || !opt.steps || opt.steps > 1 << 20)
+		usage();
+
+	ps = sysconf(_SC_PAGESIZE);
+	huge_pages = find_huge_pages();
+	if (!opt.program)
+		printf("TAP version 13\n");
+	find_features();
+	reports = mmap(NULL, opt.threads * sizeof(*reports), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (reports == MAP_FAILED)
+		err(2, "mmap");
+
+	end = time(NULL) + opt.seconds;
+	for (run = 0; opt.seconds ? time(NULL) < end : run < opt.runs; run++) {
+		uint64_t seed = opt.seed + run;
+		bool bad;
+
+		memset(reports, 0, opt.threads * sizeof(*reports));
+		bad = in_child(run_seed, &seed);
+		if (opt.program)
+			return bad;
+		for (j = 0; j < opt.threads; j++) {
+			for (i = 0; i < nr_ops; i++) {
+				done[i] += reports[j].done[i];
+				skipped[i] += reports[j].skipped[i];
+			}
+			checks += reports[j].checks;
+			guards += reports[j].guards_touched;
+			forks += reports[j].fork_checks;
+		}
+		for (j = 0; bad && j < opt.threads; j++) {
+			struct report *r = &reports[j];
+
+			if (!r->failed)
+				continue;
+			printf("# seed %llu, slice %u, step %u: %s\n", (unsigned long long)seed, j,
+			       r->step, r->why);
+			for (i = r->logged > LOG ? r->logged - LOG : 0; i < r->logged; i++)
+				printf("#   %s\n", r->log[i % LOG]);
+			shrink(seed, j);
+			break;
+		}
+		printf("%sok %u seed %llu\n", bad ? "not " : "", run + 1, (unsigned long long)seed);
+		fflush(stdout);
+		failed += bad;
+	}
+
+	totals(done, skipped);
+	printf("# %lu pages touched, %lu of them guards; %lu children compared\n", checks, guards,
+	       forks);
+	printf("1..%u\n# Totals: pass:%u fail:%u xfail:0 xpass:0 skip:0 error:0\n", run,
+	       run - failed, failed);
+	return failed ? 1 : 0;
+}
