@@ -107,6 +107,7 @@ format_series() {
 
 # FILE:LINE of every line that the series adds to the tree, in the files given.
 added() {
+	# shellcheck disable=SC2154 # who calls it has found the tree
 	git -C "$linux" diff -U0 base HEAD -- "$@" | awk '
 		/^\+\+\+ b\// { file = substr($2, 3) }
 		/^@@ / {
