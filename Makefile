@@ -21,7 +21,6 @@ To check it:
   make mutants    the kernel with one bug after the other: do the tests notice?
   make bisect     build and boot the kernel after each patch in turn
   make kernels    guard-pages on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
-  make coverage   which lines of the series no test runs
 
 To measure it (docs/measuring.md):
   make bench      count instructions, beside the unpatched base, mainline, targets
@@ -50,7 +49,7 @@ endef
 O ?= build
 VERBS := help run shell exec image tree test test-all bench bench-check bench-hold \
 	bench-table bench-peer bench-scale bench-size bench-plots bench-all lint mutants bisect kernels \
-	coverage fuzz export verify pin clean distclean
+	fuzz export verify pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -96,7 +95,7 @@ bench-plots:
 bench-all: bench bench-hold bench-peer bench-scale bench-size bench-plots
 image:
 	@scripts/kernel image
-tree lint mutants bisect kernels coverage export verify pin:
+tree lint mutants bisect kernels export verify pin:
 	@scripts/$@
 fuzz:
 	@scripts/fuzz '$(SECONDS)' '$(SEED)' '$(KERNEL)'
