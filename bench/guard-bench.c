@@ -302,23 +302,28 @@ static void map_protected_one(void)
 	protect_one();
 }
 
+/* One call for ranges of a page each. */
+static void advise_vector(const struct iovec *ranges, size_t nr, int advice)
+{
+	static int self = -1;
+
+	if (self < 0)
+		self = pidfd_open(getpid(), 0);
+	ok(self < 0, "pidfd_open");
+	ok(process_madvise(self, ranges, nr, advice, 0) != (ssize_t)(nr * PAGE),
+	   "process_madvise");
+}
+
 /* Each page of a table a range of its own. */
 static void advise_by_ranges(int advice)
 {
 	static struct iovec ranges[TABLE / PAGE];
-	static int self;
 	size_t i;
 
-	if (!self) {
-		for (i = 0; i < TABLE / PAGE; i++) {
-			ranges[i].iov_base = AREA + i * PAGE;
-			ranges[i].iov_len = PAGE;
-		}
-		self = syscall(SYS_pidfd_open, getpid(), 0);
-		ok(self < 0, "pidfd_open");
-	}
-	ok(syscall(SYS_process_madvise, self, ranges, TABLE / PAGE, advice, 0) != TABLE,
-	   "process_madvise");
+	if (!ranges[0].iov_len)		/* once: it would count */
+		for (i = 0; i < TABLE / PAGE; i++)
+			ranges[i] = (struct iovec) { AREA + i * PAGE, PAGE };
+	advise_vector(ranges, TABLE / PAGE, advice);
 }
 
 static void install_by_ranges(void)
@@ -373,29 +378,24 @@ static void stack_mmap(void)
 
 /* Calls that may have to take mmap_lock. */
 
-static void process_madvise_ranges(size_t nr)
+static void install_every_other(size_t nr)
 {
-	static int self = -1;
 	struct iovec ranges[8];
 	size_t i;
 
-	if (self < 0)
-		self = pidfd_open(getpid(), 0);
-	ok(self < 0, "pidfd_open");
 	for (i = 0; i < nr; i++)
 		ranges[i] = (struct iovec) { AREA + 2 * i * PAGE, PAGE };
-	ok(process_madvise(self, ranges, nr, MADV_GUARD_INSTALL, 0) !=
-	   (ssize_t)(nr * PAGE), "process_madvise");
+	advise_vector(ranges, nr, MADV_GUARD_INSTALL);
 }
 
 static void install_vector_of_one(void)
 {
-	process_madvise_ranges(1);
+	install_every_other(1);
 }
 
 static void install_vector(void)
 {
-	process_madvise_ranges(8);
+	install_every_other(8);
 }
 
 static void map_two_vmas(void)
