@@ -13,12 +13,13 @@ To use it:
 
 To check it:
   make test       verify the series, build two kernels, run every test that fits
-  make test-all   the long ones too
+  make test-all   everything, for hours: the long tests, and the verbs that follow
   make lint       shellcheck; checkpatch, sparse, kernel-doc and more on the series
   make fuzz SECONDS=600
                   random sequences against a model; SEED=N begins with that one,
                   KERNEL=image takes the ordinary kernel instead of the debug one
   make mutants    the kernel with one bug after the other: do the tests notice?
+  make coverage   which lines of the series have run when the tests are through
   make bisect     build and boot the kernel after each patch in turn
   make kernels    guard-pages on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
 
@@ -37,6 +38,8 @@ To measure it (docs/measuring.md):
 To change it (docs/carrying.md):
   make export     write the commits of the tree to patches/
   make verify     prove that base plus patches/ is the tree, byte for byte
+  make rebase     try the series on each 6.12.y that the mirrors have; BASE=VERSION
+                  on that one
   make pin        make the mirrors' newest 6.12.y the base
 
   make clean      remove what was built, not the tree, downloads and ccache
@@ -48,8 +51,8 @@ endef
 
 O ?= build
 VERBS := help run shell exec image tree test test-all bench bench-check bench-hold \
-	bench-table bench-peer bench-scale bench-size bench-plots bench-all lint mutants bisect kernels \
-	fuzz export verify pin clean distclean
+	bench-table bench-peer bench-scale bench-size bench-plots bench-all lint mutants coverage \
+	bisect kernels fuzz export verify rebase pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -95,21 +98,23 @@ bench-plots:
 bench-all: bench bench-hold bench-peer bench-scale bench-size bench-plots
 image:
 	@scripts/kernel image
-tree lint mutants bisect kernels export verify pin:
+tree lint mutants coverage bisect kernels test-all export verify pin:
 	@scripts/$@
 fuzz:
 	@scripts/fuzz '$(SECONDS)' '$(SEED)' '$(KERNEL)'
+rebase:
+	@scripts/rebase $(BASE)
 clean distclean:
 	@scripts/clean $@
 
 # make's own exit code is 2 whatever failed.  Where the code is the answer, a
 # loaded object ends make with it.
-ifneq ($(filter exec test test-all,$(MAKECMDGOALS)),)
+ifneq ($(filter exec test,$(MAKECMDGOALS)),)
 -load $(O)/exit.so
 $(O)/exit.so: scripts/exit.c
 	@scripts/deps && mkdir -p $(O) && gcc -Wall -Wextra -O2 -shared -fPIC -o $@.new $< && mv $@.new $@
 endif
-exec test test-all: %: %.status
+exec test: %: %.status
 	$(exit-as $(O)/$*.status)
 exec.status:
 	@code=0; set -f; set -- $$PROG; which "$$1" >/dev/null || \
@@ -117,6 +122,4 @@ exec.status:
 	{ $(image) vm/exec "$$bz" "$$PROG"; } || code=$$?; echo $$code >$(O)/$@
 test.status:
 	@code=0; scripts/test || code=$$?; echo $$code >$(O)/$@
-test-all.status:
-	@code=0; scripts/test --all || code=$$?; echo $$code >$(O)/$@
-.PHONY: exec.status test.status test-all.status
+.PHONY: exec.status test.status

@@ -1,0 +1,909 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * guard-race: threads of two processes that put guards into memory and take them
+ * away, while others do to the same memory, at the same time, all that can change
+ * page tables and mappings: reclaim, huge pages, KSM, migration, truncation, fork,
+ * userfaultfd, mprotect and the rest.
+ *
+ * No order of events is known, so each page has a role, which says what must be
+ * true at all times, whoever does what:
+ *
+ *	GUARD	a guard from the beginning on, which nobody may remove
+ *	DATA	a value that nobody may change or take away; never a guard
+ *	CHURN	owned by one installer thread, which knows what it is now
+ *	FREE	never a guard; its contents may go at any time
+ *
+ * Both processes map the same shared memory and files, each with guards of its own
+ * in the same places.
+ *
+ * usage: guard-race [-s SECONDS] [-z SWAP-DEVICE]
+ *
+ * Prints KTAP, a test for each kind of thread.  What a kind can never do here is
+ * skipped, with the reason; what it did not come to do fails.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <linux/mempolicy.h>
+#include <linux/userfaultfd.h>
+
+#define MADV_GUARD_INSTALL	102
+#define MADV_GUARD_REMOVE	103
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE		25
+#endif
+#ifndef UFFD_FEATURE_WP_ASYNC
+#define UFFD_FEATURE_WP_ASYNC	(1 << 15)
+#endif
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
+#endif
+
+#define PM_GUARD	(1ull << 58)
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* --- The memory and the roles of its pages --- */
+
+enum role { GUARD, DATA, CHURN, FREE };
+
+/* A mapping is so many units: mixed, data for huge pages, churn, the file's end. */
+enum { MIXED, HUGE, LOOSE, TAIL, NR_UNITS };
+
+enum backing { PRIVATE, SHARED };
+
+static struct memory {
+	const char *name;
+	enum backing backing;
+	bool file;		/* it has a descriptor: can be truncated */
+	int fd;
+	char *mem;
+	unsigned char *guarded;	/* what its owner knows of a page of CHURN */
+} memories[] = {
+	{ "anonymous", PRIVATE, false, -1, NULL, NULL },
+	{ "shared", SHARED, false, -1, NULL, NULL },
+	{ "memfd", SHARED, true, -1, NULL, NULL },
+	{ "private memfd", PRIVATE, true, -1, NULL, NULL },
+	{ "file", SHARED, true, -1, NULL, NULL },
+	{ "private file", PRIVATE, true, -1, NULL, NULL },
+};
+
+#define NR_MEMORIES	ARRAY_SIZE(memories)
+#define NR_INSTALLERS	2
+#define BLOCK		8	/* neighbouring pages with one owner */
+
+static size_t ps, nr, unit;	/* pages in a mapping, in a unit of it */
+
+static uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return x ^ x >> 31;
+}
+
+static enum role role_of(size_t page)
+{
+	switch (page / unit) {
+	case MIXED:
+		return mix(page) % 4;
+	case HUGE:	/* guards in its last page come and go with huge pages */
+		return page % unit == unit - 1 ? CHURN : DATA;
+	case LOOSE:
+		return CHURN;
+	default:	/* the file's end comes and goes, so no data */
+		return (enum role[]){ GUARD, CHURN, CHURN, FREE }[page % 4];
+	}
+}
+
+static unsigned owner_of(size_t page)
+{
+	return page / BLOCK % NR_INSTALLERS;
+}
+
+/* Few values, so that KSM finds pages that are the same. */
+static unsigned long stamp(size_t page)
+{
+	return 1 + page % 16;
+}
+
+static char *at(const struct memory *m, size_t page)
+{
+	return m->mem + page * ps;
+}
+
+/* --- Threads --- */
+
+struct thread {
+	const struct kind *kind;
+	unsigned id;
+	uint64_t random;
+	pthread_t thread;
+};
+
+struct kind {
+	const char *name;
+	unsigned threads;	/* in each process */
+	void (*step)(struct thread *t);
+};
+
+/* Of both processes, by the kind's number. */
+static struct tally {
+	unsigned long steps, done;	/* done: those that had an effect */
+	char failed[200], skipped[200];
+	bool fails;
+} *tallies;
+
+static bool *stop;
+static pthread_barrier_t all_there;	/* threads: their stacks, mapper() makes holes */
+static const char *swap_device;
+static int pagemap, self, nodes;	/* of this process; nodes: how many NUMA has */
+
+static struct tally *tally(struct thread *t);
+
+static uint64_t rnd(struct thread *t, uint64_t below)
+{
+	t->random = mix(t->random);
+	return t->random % below;
+}
+
+/* The first failure of a kind ends the run, and is told. */
+__attribute__((format(printf, 2, 3)))
+static void fail(struct thread *t, const char *format, ...)
+{
+	struct tally *mine = tally(t);
+	va_list args;
+
+	if (!__atomic_exchange_n(&mine->fails, true, __ATOMIC_SEQ_CST)) {
+		va_start(args, format);
+		vsnprintf(mine->failed, sizeof(mine->failed), format, args);
+		va_end(args);
+	}
+	__atomic_store_n(stop, true, __ATOMIC_SEQ_CST);
+}
+
+__attribute__((format(printf, 2, 3)))
+static void skip(struct thread *t, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(tally(t)->skipped, sizeof(tally(t)->skipped), format, args);
+	va_end(args);
+}
+
+/* An effect, if that is what @ok says. */
+static void did(struct thread *t, bool ok)
+{
+	if (ok)
+		__atomic_add_fetch(&tally(t)->done, 1, __ATOMIC_RELAXED);
+}
+
+/* A range of at most @max pages, in one of the mappings. */
+static struct memory *some(struct thread *t, size_t max, size_t *page, size_t *len)
+{
+	*len = 1 + rnd(t, max);
+	*page = rnd(t, nr - *len + 1);
+	return &memories[rnd(t, NR_MEMORIES)];
+}
+
+/* A page of that role. */
+static struct memory *some_page(struct thread *t, enum role role, size_t *page)
+{
+	struct memory *m = &memories[rnd(t, NR_MEMORIES)];
+
+	do {
+		*page = rnd(t, nr);
+	} while (role_of(*page) != role);
+	return m;
+}
+
+static __thread sigjmp_buf fault;
+
+static void on_fault(int sig)
+{
+	siglongjmp(fault, sig);
+}
+
+/* 0 and what is there, or the signal. */
+static int look(char *at, unsigned long *value)
+{
+	int sig = sigsetjmp(fault, 0);
+
+	if (!sig)
+		*value = *(volatile unsigned long *)at;
+	return sig;
+}
+
+static int put(char *at, unsigned long value)
+{
+	int sig = sigsetjmp(fault, 0);
+
+	if (!sig)
+		*(volatile unsigned long *)at = value;
+	return sig;
+}
+
+/* What is wrong with a page that nobody may change, or NULL. */
+static const char *wrong(const struct memory *m, size_t page)
+{
+	unsigned long value = 0;
+	int sig = look(at(m, page), &value);
+
+	if (role_of(page) == GUARD)
+		return sig == SIGSEGV ? NULL : "a guard let an access pass";
+	if (sig)
+		return "an access to data failed";
+	return value == stamp(page) ? NULL : "data has changed";
+}
+
+static bool is_kept(size_t page)
+{
+	return role_of(page) == GUARD || role_of(page) == DATA;
+}
+
+static void check_kept(struct thread *t, const struct memory *m, size_t page)
+{
+	const char *why = is_kept(page) ? wrong(m, page) : NULL;
+
+	if (why)
+		fail(t, "%s, page %zu: %s", m->name, page, why);
+}
+
+/* --- Who puts guards there --- */
+
+/* Memory that somebody has just locked takes none until it is unlocked. */
+static void guard(struct thread *t, char *from, size_t len, bool install)
+{
+	int advice = install ? MADV_GUARD_INSTALL : MADV_GUARD_REMOVE;
+	struct iovec pages[BLOCK];
+	bool one_by_one = len <= BLOCK * ps && !rnd(t, 4);
+	size_t i;
+	bool ok;
+
+	for (i = 0; one_by_one && i < len / ps; i++)
+		pages[i] = (struct iovec){ from + i * ps, ps };
+	do {
+		if (one_by_one)
+			ok = syscall(SYS_process_madvise, self, pages, len / ps, advice, 0) ==
+			     (ssize_t)len;
+		else
+			ok = !madvise(from, len, advice);
+	} while (!ok && install && errno == EINVAL);
+	if (!ok)
+		fail(t, "%s: %s", install ? "INSTALL" : "REMOVE", strerror(errno));
+}
+
+/* The owner knows what each page is.  Behind the end of a file that is a SIGBUS. */
+static void check_owned(struct thread *t, struct memory *m, size_t page, size_t len,
+			const char *when)
+{
+	unsigned long value;
+	size_t i;
+	int sig;
+
+	for (i = page; i < page + len; i++) {
+		sig = look(at(m, i), &value);
+		if (sig == SIGBUS && m->file && i / unit == TAIL && !m->guarded[i])
+			continue;
+		if (sig != (m->guarded[i] ? SIGSEGV : 0))
+			fail(t, "%s, page %zu %s: %s, signal %d", m->name, i, when,
+			     m->guarded[i] ? "a guard" : "no guard", sig);
+	}
+}
+
+static void installer(struct thread *t)
+{
+	struct memory *m;
+	size_t page, len;
+	bool install = rnd(t, 2);
+
+	do {
+		m = some_page(t, CHURN, &page);
+	} while (owner_of(page) != t->id);
+	for (len = 1; (page + len) % BLOCK && role_of(page + len) == CHURN; len++)
+		;
+	check_owned(t, m, page, len, "before");
+	guard(t, at(m, page), len * ps, install);
+	memset(m->guarded + page, install, len);
+	check_owned(t, m, page, len, install ? "after INSTALL" : "after REMOVE");
+	did(t, true);
+}
+
+/* REMOVE of a range without guards changes nothing, and INSTALL over guards. */
+static void repeater(struct thread *t)
+{
+	struct memory *m;
+	size_t page;
+
+	m = some_page(t, rnd(t, 2) ? GUARD : DATA, &page);
+	guard(t, at(m, page), ps, role_of(page) == GUARD);
+	check_kept(t, m, page);
+	did(t, true);
+}
+
+/* --- Who looks --- */
+
+static void reader(struct thread *t)
+{
+	struct memory *m;
+	size_t page;
+
+	m = some_page(t, rnd(t, 2) ? GUARD : DATA, &page);
+	check_kept(t, m, page);
+	did(t, true);
+}
+
+/* The same value again: the page is dirty, or a copy. Elsewhere it is faulted in. */
+static void writer(struct thread *t)
+{
+	size_t page;
+	struct memory *m = some_page(t, rnd(t, 2) ? FREE : DATA, &page);
+
+	did(t, !put(at(m, page), stamp(page)));
+}
+
+static void pagemap_reader(struct thread *t)
+{
+	uint64_t entry;
+	size_t page;
+	struct memory *m = some_page(t, rnd(t, 2) ? GUARD : DATA, &page);
+
+	if (pread(pagemap, &entry, sizeof(entry), (uintptr_t)at(m, page) / ps * sizeof(entry)) !=
+	    sizeof(entry))
+		fail(t, "pagemap: %s", strerror(errno));
+	else if (!(entry & PM_GUARD) != (role_of(page) != GUARD))
+		fail(t, "%s, page %zu: pagemap %016llx", m->name, page, (unsigned long long)entry);
+	did(t, true);
+}
+
+static void by_the_kernel(struct thread *t)
+{
+	unsigned long value;
+	struct iovec to = { &value, sizeof(value) }, from = { NULL, sizeof(value) };
+	struct memory *m;
+	ssize_t ret;
+	size_t page;
+
+	m = some_page(t, rnd(t, 2) ? GUARD : DATA, &page);
+	from.iov_base = at(m, page);
+	ret = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+	if (role_of(page) == GUARD ? ret != -1 || errno != EFAULT :
+				     ret != sizeof(value) || value != stamp(page))
+		fail(t, "%s, page %zu: process_vm_readv: %zd, %s", m->name, page, ret,
+		     ret < 0 ? strerror(errno) : "another value");
+	did(t, true);
+}
+
+static void read_smaps(struct thread *t)
+{
+	static __thread char buf[1 << 16];
+	int fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
+
+	while (read(fd, buf, sizeof(buf)) > 0)
+		did(t, true);
+	close(fd);
+}
+
+/* A child has all guards and data, and may be killed while it makes more guards. */
+static void forker(struct thread *t)
+{
+	size_t page, i;
+	int status, n;
+	pid_t pid = fork();
+	char *mem;
+
+	if (!pid) {
+		for (n = 0; n < 200; n++) {
+			i = rnd(t, NR_MEMORIES);
+			page = rnd(t, nr);
+			if (is_kept(page) && wrong(&memories[i], page))
+				_exit(1);
+		}
+		mem = mmap(NULL, 1ul << 30, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			   -1, 0);
+		for (n = 0; mem != MAP_FAILED && n < 2; n++) {
+			madvise(mem, 1ul << 30, MADV_GUARD_INSTALL);
+			madvise(mem, 1ul << 29, MADV_GUARD_REMOVE);
+		}
+		_exit(0);
+	}
+	if (pid < 0)
+		return;
+	if (rnd(t, 2))
+		usleep(rnd(t, 20000)); /* nothing waits for it: at any moment is the point */
+	else
+		waitid(P_PID, pid, &(siginfo_t){}, WEXITED | WNOWAIT);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status))
+		fail(t, "a child lacks a guard or data");
+	did(t, true);
+}
+
+/* --- Who changes VMAs --- */
+
+static void protector(struct thread *t)
+{
+	size_t page, len;
+	struct memory *m = some(t, unit, &page, &len);
+
+	did(t, !mprotect(at(m, page), len * ps, PROT_READ));
+	mprotect(at(m, page), len * ps, PROT_READ | PROT_WRITE);
+}
+
+static void locker(struct thread *t)
+{
+	size_t page, len;
+	struct memory *m = some(t, 32, &page, &len);
+
+	did(t, !mlock2(at(m, page), len * ps, MLOCK_ONFAULT));
+	munlock(at(m, page), len * ps);
+}
+
+static void dumper(struct thread *t)
+{
+	size_t page, len;
+	struct memory *m = some(t, unit, &page, &len);
+
+	did(t, !madvise(at(m, page), len * ps, MADV_DONTDUMP));
+	madvise(at(m, page), len * ps, MADV_DODUMP);
+}
+
+/* All of a unit, so that page tables move as a whole; or a page further, so not. */
+static void mover(struct thread *t)
+{
+	static __thread char *mem, *base;
+	size_t len = unit * ps, i, shift;
+	unsigned long value;
+	char *to;
+
+	if (!base) {
+		base = mmap(NULL, 6 * len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			    -1, 0);
+		base += len - (uintptr_t)base % len;
+		mem = mmap(base, len, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		for (i = 0; i < unit; i += 4) {
+			put(mem + i * ps, stamp(i));
+			guard(t, mem + (i + 1) * ps, ps, true);
+		}
+	}
+	shift = rnd(t, 2) ? 0 : rnd(t, unit) * ps;
+	to = base + (mem - base < (ssize_t)(2 * len) ? 3 * len : 0) + shift;
+	if (mremap(mem, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to) {
+		fail(t, "mremap: %s", strerror(errno));
+		return;
+	}
+	mem = to;
+	for (i = 0; i < unit; i += 4)
+		if (look(mem + i * ps, &value) || value != stamp(i) ||
+		    look(mem + (i + 1) * ps, &value) != SIGSEGV || look(mem + (i + 2) * ps, &value))
+			fail(t, "mremap lost page %zu or its neighbours", i);
+	did(t, true);
+}
+
+/* A mapping of its own, which is taken apart and put together. */
+static void mapper(struct thread *t)
+{
+	static __thread char *mem;
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	size_t n = 32, hole = 8 + rnd(t, 8), i;
+	unsigned long value;
+
+	mem = mmap(mem, n * ps, PROT_READ | PROT_WRITE, flags | (mem ? MAP_FIXED : 0), -1, 0);
+	guard(t, mem, 4 * ps, true);
+	guard(t, mem + (n - 4) * ps, 4 * ps, true);
+	munmap(mem + hole * ps, 8 * ps);
+	mmap(mem + hole * ps, 8 * ps, PROT_READ | PROT_WRITE, flags | MAP_FIXED, -1, 0);
+	for (i = 0; i < n; i++)
+		if (look(mem + i * ps, &value) != (i < 4 || i >= n - 4 ? SIGSEGV : 0))
+			fail(t, "page %zu of %zu, unmapped and mapped from %zu on", i, n, hole);
+	did(t, true);
+}
+
+/* --- Who takes pages away --- */
+
+static void reclaimer(struct thread *t)
+{
+	size_t page, len;
+	struct memory *m = some(t, unit, &page, &len);
+
+	did(t, !madvise(at(m, page), len * ps, rnd(t, 4) ? MADV_PAGEOUT : MADV_COLD));
+}
+
+static void swapper(struct thread *t)
+{
+	if (!swap_device) {
+		skip(t, "no swap device was named (-z)");
+		return;
+	}
+	if (rnd(t, 64)) /* else nothing is ever swapped out */
+		return;
+	did(t, !swapoff(swap_device));
+	swapon(swap_device, 0);
+}
+
+static void discarder(struct thread *t)
+{
+	size_t page;
+	struct memory *m = some_page(t, rnd(t, 2) ? FREE : GUARD, &page);
+
+	did(t, !madvise(at(m, page), ps, rnd(t, 2) ? MADV_DONTNEED : MADV_FREE));
+}
+
+/* What it punches has no data; the end of the file is cut off and put back. */
+static void truncater(struct thread *t)
+{
+	struct memory *m;
+	size_t page;
+
+	do {
+		m = some_page(t, FREE, &page);
+	} while (!m->file);
+	switch (rnd(t, 3)) {
+	case 0:
+		did(t, !fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page * ps, ps));
+		break;
+	case 1:
+		did(t, !madvise(at(m, page), ps, MADV_REMOVE));
+		break;
+	default:
+		did(t, !ftruncate(m->fd, (TAIL * unit + rnd(t, unit)) * ps));
+		if (ftruncate(m->fd, nr * ps))
+			fail(t, "ftruncate: %s", strerror(errno));
+	}
+}
+
+/* --- Who moves pages --- */
+
+static void collapser(struct thread *t)
+{
+	struct memory *m = &memories[rnd(t, NR_MEMORIES)];
+
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK))
+		skip(t, "the kernel has no huge pages");
+	did(t, !madvise(at(m, rnd(t, NR_UNITS) * unit), unit * ps, MADV_COLLAPSE));
+}
+
+static void merger(struct thread *t)
+{
+	size_t page, len;
+	struct memory *m = some(t, unit, &page, &len);
+
+	if (access("/sys/kernel/mm/ksm", F_OK))
+		skip(t, "the kernel has no KSM");
+	did(t, !madvise(at(m, page), len * ps, MADV_MERGEABLE));
+	madvise(at(m, page), len * ps, rnd(t, 8) ? MADV_MERGEABLE : MADV_UNMERGEABLE);
+}
+
+static void migrater(struct thread *t)
+{
+	size_t page, len, i;
+	struct memory *m = some(t, 16, &page, &len);
+	unsigned long mask = 1ul << rnd(t, 2);
+	int to[16], status[16];
+	void *where[16];
+
+	if (nodes < 2) {
+		skip(t, "there is one NUMA node only");
+		return;
+	}
+	if (!rnd(t, 4)) {
+		did(t, !syscall(SYS_mbind, at(m, page), len * ps, MPOL_BIND, &mask, 8, MPOL_MF_MOVE));
+		syscall(SYS_mbind, at(m, page), len * ps, MPOL_DEFAULT, NULL, 0, 0);
+		return;
+	}
+	for (i = 0; i < len; i++) {
+		where[i] = at(m, page + i);
+		to[i] = rnd(t, 2);
+	}
+	did(t, syscall(SYS_move_pages, 0, len, where, to, status, MPOL_MF_MOVE) >= 0);
+}
+
+/* --- Who marks entries --- */
+
+static void cleaner(struct thread *t)
+{
+	int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+
+	did(t, write(fd, rnd(t, 2) ? "4" : "1", 1) == 1);
+	close(fd);
+}
+
+/* Asynchronous: the kernel resolves write faults itself. */
+static void write_protecter(struct thread *t)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED,
+	};
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_WP };
+	struct uffdio_writeprotect wp = { .mode = UFFDIO_WRITEPROTECT_MODE_WP };
+	size_t page, len;
+	struct memory *m = some(t, unit, &page, &len);
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api)) {
+		skip(t, "asynchronous write protection: %s", strerror(errno));
+	} else {
+		reg.range.start = wp.range.start = (uintptr_t)at(m, page);
+		reg.range.len = wp.range.len = len * ps;
+		did(t, !ioctl(fd, UFFDIO_REGISTER, &reg) && !ioctl(fd, UFFDIO_WRITEPROTECT, &wp));
+	}
+	close(fd);
+}
+
+/* --- All of them --- */
+
+static const struct kind kinds[] = {
+	{ "install and remove", NR_INSTALLERS, installer },
+	{ "install over guards, remove from data", 1, repeater },
+	{ "reads", 1, reader },
+	{ "writes", 1, writer },
+	{ "pagemap", 1, pagemap_reader },
+	{ "process_vm_readv", 1, by_the_kernel },
+	{ "smaps", 1, read_smaps },
+	{ "fork, exit and kill", 1, forker },
+	{ "mprotect", 1, protector },
+	{ "mlock", 1, locker },
+	{ "MADV_DONTDUMP", 1, dumper },
+	{ "mremap", 1, mover },
+	{ "mmap and munmap", 1, mapper },
+	{ "reclaim", 1, reclaimer },
+	{ "swapoff and swapon", 1, swapper },
+	{ "MADV_DONTNEED and MADV_FREE", 1, discarder },
+	{ "truncation and hole punching", 1, truncater },
+	{ "MADV_COLLAPSE", 1, collapser },
+	{ "MADV_MERGEABLE", 1, merger },
+	{ "NUMA migration", 1, migrater },
+	{ "clear_refs", 1, cleaner },
+	{ "userfaultfd write protection", 1, write_protecter },
+};
+
+#define NR_KINDS	ARRAY_SIZE(kinds)
+#define MAX_THREADS	(NR_KINDS * NR_INSTALLERS)
+
+static struct tally *tally(struct thread *t)
+{
+	return &tallies[t->kind - kinds];
+}
+
+static void *run(void *arg)
+{
+	struct thread *t = arg;
+
+	pthread_barrier_wait(&all_there);
+	while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE) && !*tally(t)->skipped) {
+		t->kind->step(t);
+		__atomic_add_fetch(&tally(t)->steps, 1, __ATOMIC_RELAXED);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* --- Before and after --- */
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		printf("# %s stays as it is: %s\n", path, strerror(errno));
+	close(fd);
+}
+
+/* Whatever the kernel does on its own to such memory is to be done at once. */
+static void hurry(void)
+{
+	write_file("/sys/kernel/mm/ksm/pages_to_scan", "1000");
+	write_file("/sys/kernel/mm/ksm/sleep_millisecs", "10");
+	write_file("/sys/kernel/mm/ksm/run", "1");
+	write_file("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "10");
+	write_file("/sys/kernel/mm/transparent_hugepage/khugepaged/alloc_sleep_millisecs", "10");
+	write_file("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "advise");
+	write_file("/proc/sys/kernel/numa_balancing", "1");
+}
+
+static void *xmap(void *where, size_t len, int prot, int flags, int fd)
+{
+	void *mem = mmap(where, len, prot, flags, fd, 0);
+
+	if (mem == MAP_FAILED)
+		err(1, "mmap");
+	return mem;
+}
+
+static int open_backing(const struct memory *m)
+{
+	const char *dir = getenv("TMPDIR") ?: "/tmp";
+	int fd = -1;
+
+	if (strstr(m->name, "memfd"))
+		fd = memfd_create(m->name, MFD_CLOEXEC);
+	else if (m->file)
+		fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (m->file && (fd < 0 || ftruncate(fd, nr * ps)))
+		err(1, "%s in %s", m->name, dir);
+	return fd;
+}
+
+/* At a boundary of page tables, so that a unit can be a huge page. */
+static void prepare(struct memory *m)
+{
+	int flags = (m->backing == SHARED ? MAP_SHARED : MAP_PRIVATE) |
+		    (m->file ? 0 : MAP_ANONYMOUS);
+	char *mem = xmap(NULL, (nr + unit) * ps, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	size_t page;
+
+	m->fd = open_backing(m);
+	m->mem = mem + (-(uintptr_t)mem % (unit * ps));
+	m->guarded = calloc(nr, 1);
+	xmap(m->mem, nr * ps, PROT_READ | PROT_WRITE, flags | MAP_FIXED, m->fd);
+	madvise(m->mem, nr * ps, MADV_HUGEPAGE);
+	for (page = 0; page < nr; page++) {
+		if (role_of(page) == DATA)
+			*(unsigned long *)at(m, page) = stamp(page);
+		if (role_of(page) == GUARD && madvise(at(m, page), ps, MADV_GUARD_INSTALL))
+			err(1, "MADV_GUARD_INSTALL of %s memory", m->name);
+	}
+}
+
+static size_t unit_size(void)
+{
+	unsigned long size = 2 << 20;
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "re");
+
+	if (f && fscanf(f, "%lu", &size) != 1)
+		size = 2 << 20;
+	if (f)
+		fclose(f);
+	if (size > 4 << 20)
+		size = 64 * ps; /* too much memory for huge pages here */
+	return size;
+}
+
+/* What came of it, in the whole system. */
+static const char *const events[] = {
+	"pgfault", "pswpout", "pswpin", "pgmigrate_success", "numa_pages_migrated",
+	"thp_collapse_alloc", "thp_split_pmd", "thp_migration_success", "cow_ksm",
+};
+
+static unsigned long event(const char *name)
+{
+	FILE *f = fopen("/proc/vmstat", "re");
+	unsigned long value = 0;
+	char key[64];
+
+	while (f && fscanf(f, "%63s %lu", key, &value) == 2 && strcmp(key, name))
+		value = 0;
+	if (f)
+		fclose(f);
+	return value;
+}
+
+/* Each page, when nobody races any more. */
+static void check_all(struct thread *t)
+{
+	struct memory *m;
+	size_t page;
+
+	for (m = memories; m < memories + NR_MEMORIES; m++)
+		for (page = 0; page < nr; page++) {
+			check_kept(t, m, page);
+			if (role_of(page) == CHURN)
+				check_owned(t, m, page, 1, "at the end");
+		}
+}
+
+static void run_all(uint64_t seed, unsigned seconds)
+{
+	static struct thread threads[MAX_THREADS];
+	size_t n = 0, k, i;
+
+	for (k = 0; k < NR_KINDS; k++)
+		n += kinds[k].threads;
+	pthread_barrier_init(&all_there, NULL, n);
+	pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	self = syscall(SYS_pidfd_open, getpid(), 0);
+	for (n = 0, k = 0; k < NR_KINDS; k++)
+		for (i = 0; i < kinds[k].threads; i++, n++) {
+			threads[n] = (struct thread){ &kinds[k], i, mix(seed + n), 0 };
+			if (pthread_create(&threads[n].thread, NULL, run, &threads[n]))
+				errx(1, "no thread for %s", kinds[k].name);
+		}
+	for (i = 0; i < seconds && !*stop; i++)
+		sleep(1);
+	__atomic_store_n(stop, true, __ATOMIC_SEQ_CST);
+	while (n--)
+		pthread_join(threads[n].thread, NULL);
+	check_all(&threads[0]);
+}
+
+static int report(const unsigned long *before)
+{
+	int bad = 0;
+	size_t k;
+
+	for (k = 0; k < ARRAY_SIZE(events); k++)
+		printf("# %s: %lu\n", events[k], event(events[k]) - before[k]);
+	printf("1..%zu\n", NR_KINDS);
+	for (k = 0; k < NR_KINDS; k++) {
+		struct tally *mine = &tallies[k];
+		bool idle = !mine->done && !*mine->skipped;
+
+		printf("# %s: %lu steps, %lu with effect%s%s\n", kinds[k].name, mine->steps,
+		       mine->done, mine->fails ? ": " : "", mine->failed);
+		printf("%sok %zu %s%s%s\n", mine->fails || idle ? "not " : "", k + 1, kinds[k].name,
+		       *mine->skipped ? " # SKIP " : "", mine->skipped);
+		bad |= mine->fails || idle;
+	}
+	return bad;
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = on_fault, .sa_flags = SA_NODEFER };
+	const int shared = MAP_SHARED | MAP_ANONYMOUS;
+	unsigned long before[ARRAY_SIZE(events)];
+	unsigned seconds = 20;
+	int c, status;
+	pid_t pid;
+	size_t i;
+
+	while ((c = getopt(argc, argv, "s:z:")) != -1) {
+		if (c == 's')
+			seconds = strtoul(optarg, NULL, 0);
+		else if (c == 'z')
+			swap_device = optarg;
+		else
+			errx(2, "usage: guard-race [-s SECONDS] [-z SWAP-DEVICE]");
+	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("TAP version 13\n");
+	ps = sysconf(_SC_PAGESIZE);
+	unit = unit_size() / ps;
+	nr = NR_UNITS * unit;
+	while (nodes < 2 && !access(nodes ? "/sys/devices/system/node/node1" :
+					    "/sys/devices/system/node/node0", F_OK))
+		nodes++;
+	tallies = xmap(NULL, NR_KINDS * sizeof(*tallies), PROT_READ | PROT_WRITE, shared, -1);
+	stop = xmap(NULL, sizeof(*stop), PROT_READ | PROT_WRITE, shared, -1);
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
+	hurry();
+	for (i = 0; i < ARRAY_SIZE(events); i++)
+		before[i] = event(events[i]);
+	for (i = 0; i < NR_MEMORIES; i++)
+		prepare(&memories[i]);
+
+	pid = fork();
+	if (!pid)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	run_all(pid ? 1 : 1000, seconds);
+	if (!pid)
+		_exit(0);
+	waitpid(pid, &status, 0);
+	if (status)
+		errx(1, "the other process ended with status %#x", status);
+	return report(before);
+}
