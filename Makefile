@@ -37,6 +37,8 @@ To measure it (docs/measuring.md):
 
 To change it (docs/carrying.md):
   make export     write the commits of the tree to patches/
+  make review FROM=COMMIT
+                  what has changed in the series since that commit of this repo
   make verify     prove that base plus patches/ is the tree, byte for byte
   make rebase     try the series on each 6.12.y that the mirrors have; BASE=VERSION
                   on that one
@@ -52,7 +54,7 @@ endef
 O ?= build
 VERBS := help run shell exec image tree test test-all bench bench-check bench-hold \
 	bench-table bench-peer bench-scale bench-size bench-plots bench-all lint mutants coverage \
-	bisect kernels fuzz export verify rebase pin clean distclean
+	bisect kernels fuzz export verify review rebase pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -104,6 +106,8 @@ fuzz:
 	@scripts/fuzz '$(SECONDS)' '$(SEED)' '$(KERNEL)'
 rebase:
 	@scripts/rebase $(BASE)
+review:
+	@scripts/review '$(FROM)'
 clean distclean:
 	@scripts/clean $@
 

@@ -57,16 +57,18 @@ room() {
 	[ "$free" -ge "$1" ] || die "$OUT has $free GB free, this needs $1; free some or give another directory with O=DIR"
 }
 
+PATCHES=${PATCHES:-$TOP/patches}
+
 # What identifies the series as it lies in patches/.
 series() {
-	[ ! -f "$TOP/patches/series" ] || grep -v '^[[:space:]]*\(#\|$\)' "$TOP/patches/series" || :
+	[ ! -f "$PATCHES/series" ] || grep -v '^[[:space:]]*\(#\|$\)' "$PATCHES/series" || :
 }
 series_id() {
 	for patch in $(series); do
-		[ -f "$TOP/patches/$patch" ] || die "patches/series names $patch, which is not there"
+		[ -f "$PATCHES/$patch" ] || die "patches/series names $patch, which is not there"
 	done
 	(
-		cd "$TOP/patches" || exit
+		cd "$PATCHES" || exit
 		series
 		series | xargs -r cat --
 	) | sha256sum | cut -d' ' -f1
