@@ -8,6 +8,8 @@ To see it:
                   your own program in that kernel; its exit code is make's
 
 To use it:
+  make deb        Debian packages of the patched kernel, from Debian's own configuration
+  make deb-test   install them in Debian 12 and Debian 13, boot both, run the tests there
   make image      build the kernel; the last line is the path of its bzImage
   make tree       the patched source tree; the last line is its path
 
@@ -52,8 +54,8 @@ tarball of your own instead of the base.
 endef
 
 O ?= build
-VERBS := help run shell exec image tree test test-all bench bench-check bench-hold \
-	bench-table bench-peer bench-scale bench-size bench-plots bench-all lint mutants coverage \
+VERBS := help run shell exec deb deb-test image tree test test-all \
+	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-plots bench-all lint mutants coverage \
 	bisect kernels fuzz export verify review rebase pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
@@ -100,7 +102,7 @@ bench-plots:
 bench-all: bench bench-hold bench-peer bench-scale bench-size bench-plots
 image:
 	@scripts/kernel image
-tree lint mutants coverage bisect kernels test-all export verify pin:
+deb deb-test tree lint mutants coverage bisect kernels test-all export verify pin:
 	@scripts/$@
 fuzz:
 	@scripts/fuzz '$(SECONDS)' '$(SEED)' '$(KERNEL)'
