@@ -282,6 +282,7 @@ static void guard(struct thread *t, char *from, size_t len, bool install)
 	for (i = 0; one_by_one && i < len / ps; i++)
 		pages[i] = (struct iovec){ from + i * ps, ps };
 	do {
+		errno = EINVAL; /* process_madvise() stops at what is locked, and says how far it came */
 		if (one_by_one)
 			ok = syscall(SYS_process_madvise, self, pages, len / ps, advice, 0) ==
 			     (ssize_t)len;
