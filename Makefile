@@ -22,6 +22,8 @@ To check it:
                   KERNEL=image takes the ordinary kernel instead of the debug one
   make mutants    the kernel with one bug after the other: do the tests notice?
   make coverage   which lines of the series have run when the tests are through
+  make clients    glibc, CRIU, stress-ng, strace, gdb of Debian unstable, and a guarded
+                  allocator under git, sqlite3, python3, gcc; NAMES='criu gdb' only these
   make bisect     build and boot the kernel after each patch in turn
   make kernels    guard-pages on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
 
@@ -55,8 +57,8 @@ endef
 
 O ?= build
 VERBS := help run shell exec deb deb-test image tree test test-all \
-	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-plots bench-all lint mutants coverage \
-	bisect kernels fuzz export verify review rebase pin clean distclean
+	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-plots bench-all \
+	lint mutants coverage bisect kernels clients fuzz export verify review rebase pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -104,6 +106,8 @@ image:
 	@scripts/kernel image
 deb deb-test tree lint mutants coverage bisect kernels test-all export verify pin:
 	@scripts/$@
+clients:
+	@scripts/clients $(NAMES)
 fuzz:
 	@scripts/fuzz '$(SECONDS)' '$(SEED)' '$(KERNEL)'
 rebase:

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What glibc 2.42 and later does with guard pages under its thread stacks, one
+ * case a run: it exits with 0 if that is so.
+ *
+ * usage: glibc version|vmas|overflow|many|reuse|resize [locked|locked-later]
+ *   locked        after mlockall(MCL_CURRENT | MCL_FUTURE): there are no guard
+ *                 pages in locked memory, so PROT_NONE is what to expect
+ *   locked-later  mlockall() when stacks are in the cache already
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <gnu/libc-version.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MAX_THREADS 10000
+#define KiB 1024UL
+
+struct stack {
+	char *guard;	/* from here */
+	char *bottom;	/* to here */
+	char *top;
+};
+
+static bool locked;
+static int pipes[2];
+static pthread_barrier_t started, finish;
+static pthread_t threads[MAX_THREADS];
+
+static int count_vmas(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	int c, lines = 0;
+
+	if (!maps)
+		err(1, "/proc/self/maps");
+	while ((c = getc(maps)) != EOF)
+		lines += c == '\n';
+	fclose(maps);
+	return lines;
+}
+
+static struct stack my_stack(void)
+{
+	pthread_attr_t attr;
+	size_t size, guard;
+	struct stack s;
+	void *bottom;
+
+	if (pthread_getattr_np(pthread_self(), &attr) ||
+	    pthread_attr_getstack(&attr, &bottom, &size) ||
+	    pthread_attr_getguardsize(&attr, &guard))
+		errx(1, "no attributes for this thread");
+	pthread_attr_destroy(&attr);
+	s.bottom = bottom;
+	s.top = s.bottom + size;
+	s.guard = s.bottom - guard;
+	return s;
+}
+
+static bool readable(const char *p)
+{
+	char c;
+
+	if (write(pipes[1], p, 1) == 1)
+		return read(pipes[0], &c, 1) == 1;
+	if (errno != EFAULT)
+		err(1, "write");
+	return false;
+}
+
+/* The guard all over, and nothing but it: all of the stack can be read. */
+static struct stack checked_stack(void)
+{
+	struct stack s = my_stack();
+	char *p;
+
+	for (p = s.guard; p < s.bottom; p += 4096)
+		if (readable(p))
+			errx(1, "%zu KiB of guard: %p can be read", (s.bottom - s.guard) / KiB, p);
+	for (; p < s.top; p += 4096)
+		if (!readable(p))
+			errx(1, "%zu KiB of guard: %p, %zu KiB above it, cannot be read",
+			     (s.bottom - s.guard) / KiB, p, (p - s.bottom) / KiB);
+	return s;
+}
+
+static void start(pthread_t *thread, size_t stack, size_t guard, void *(*run)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	int error;
+
+	pthread_attr_init(&attr);
+	if (stack)
+		pthread_attr_setstacksize(&attr, stack);
+	if (guard)
+		pthread_attr_setguardsize(&attr, guard);
+	error = pthread_create(thread, &attr, run, arg);
+	if (error)
+		errx(1, "pthread_create: %s", strerror(error));
+	pthread_attr_destroy(&attr);
+}
+
+static void *check(void *result)
+{
+	*(struct stack *)result = checked_stack();
+	return NULL;
+}
+
+/* The stack that a thread, which is over when this returns, had. */
+static struct stack one_thread(size_t stack, size_t guard)
+{
+	pthread_t thread;
+	struct stack s;
+
+	start(&thread, stack, guard, check, &s);
+	pthread_join(thread, NULL);
+	if ((size_t)(s.bottom - s.guard) != guard)
+		errx(1, "%zu KiB of guard instead of %zu", (s.bottom - s.guard) / KiB, guard / KiB);
+	return s;
+}
+
+static void *wait_for_all(void *arg)
+{
+	(void)arg;
+	pthread_barrier_wait(&started);
+	pthread_barrier_wait(&finish);
+	return NULL;
+}
+
+static void together(int count, size_t stack, int from, int to)
+{
+	int before = count_vmas(), added, i;
+
+	pthread_barrier_init(&started, NULL, count + 1);
+	pthread_barrier_init(&finish, NULL, count + 1);
+	for (i = 0; i < count; i++)
+		start(&threads[i], stack, 0, wait_for_all, NULL);
+	pthread_barrier_wait(&started);
+	added = count_vmas() - before;
+	pthread_barrier_wait(&finish);
+	for (i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	printf("%d threads added %d VMAs\n", count, added);
+	if (added < from || added > to)
+		errx(1, "from %d to %d were expected", from, to);
+}
+
+static struct stack own;
+
+static void on_segv(int sig, siginfo_t *info, void *context)
+{
+	char *p = info->si_addr;
+
+	(void)sig;
+	(void)context;
+	_exit(p >= own.guard && p < own.bottom ? 42 : 1);
+}
+
+/* Each frame looks at its caller's, so no compiler can make a loop of this. */
+static int deeper(volatile char *caller, unsigned long depth)
+{
+	volatile char frame[512];
+
+	frame[0] = caller[0];
+	return depth ? deeper(frame, depth - 1) + frame[0] : 0;
+}
+
+static void *overflow(void *arg)
+{
+	static char alternate[65536];
+	stack_t stack = { .ss_sp = alternate, .ss_size = sizeof(alternate) };
+	struct sigaction action = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	char seed = 0;
+
+	(void)arg;
+	own = my_stack();
+	if (sigaltstack(&stack, NULL) || sigaction(SIGSEGV, &action, NULL))
+		err(1, "SIGSEGV handler");
+	deeper(&seed, ULONG_MAX);
+	return NULL;
+}
+
+static void overflow_is_caught(size_t stack, size_t guard)
+{
+	pthread_t thread;
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		start(&thread, stack, guard, overflow, NULL);
+		pthread_join(thread, NULL);
+		_exit(2);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 42)
+		errx(1, "the overflow was not caught in the guard: %#x", status);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "", *how = argc > 2 ? argv[2] : "";
+	static const size_t guards[] = { 4, 64, 4, 256, 16, 8, 64, 4 };
+	struct stack first, again;
+	size_t i;
+
+	setbuf(stdout, NULL);
+	printf("glibc %s\n", gnu_get_libc_version());
+	if (pipe(pipes))
+		err(1, "pipe");
+	if (!strcmp(how, "locked-later"))
+		one_thread((!strcmp(what, "resize") ? 2048 : 1024) * KiB, 4 * KiB);
+	locked = *how;
+	if (locked && mlockall(MCL_CURRENT | MCL_FUTURE))
+		err(1, "mlockall");
+
+	if (!strcmp(what, "version")) {
+		return strverscmp(gnu_get_libc_version(), "2.42") < 0;
+	} else if (!strcmp(what, "vmas")) {
+		if (locked)	/* two a thread */
+			together(200, 64 * KiB, 390, 410);
+		else
+			together(200, 0, 0, 10);
+	} else if (!strcmp(what, "many")) {
+		together(MAX_THREADS, 64 * KiB, 0, 500);
+	} else if (!strcmp(what, "overflow")) {
+		overflow_is_caught(1024 * KiB, 0);
+		overflow_is_caught(1024 * KiB, 64 * KiB);
+	} else if (!strcmp(what, "reuse")) {
+		first = one_thread(1024 * KiB, 4 * KiB);
+		again = one_thread(1024 * KiB, 4 * KiB);
+		if (first.top != again.top)
+			errx(1, "the stack of the first thread was not used again");
+	} else if (!strcmp(what, "resize")) {
+		first = one_thread(2048 * KiB, 4 * KiB);
+		for (i = 0; i < sizeof(guards) / sizeof(*guards); i++) {
+			/* Another size of the stack, too, as long as the cached one will do. */
+			again = one_thread((1024 - 64 * (i % 3)) * KiB, guards[i] * KiB);
+			if (first.top != again.top)
+				errx(1, "%zu KiB of guard: the cached stack was not used", guards[i]);
+		}
+		/* Then with a guard of the last size and one of another. */
+		one_thread(1024 * KiB, 4 * KiB);
+		overflow_is_caught(1024 * KiB, 4 * KiB);
+		overflow_is_caught(1024 * KiB, 128 * KiB);
+	} else {
+		errx(2, "usage: glibc version|vmas|overflow|many|reuse|resize [locked|locked-later]");
+	}
+	return 0;
+}

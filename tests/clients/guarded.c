@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A process with guard pages between data, in anonymous, shared and file memory
+ * and, with glibc 2.42 and later, under the stacks of its threads. For whoever
+ * has to trace it, dump it, or read its memory.
+ *
+ * usage: guarded [once]
+ *   Prints the address of each area: page N of it is a guard where N % 4 is 1, and
+ *   else holds the area's name and N. Then, at each SIGUSR1 (or once) it looks
+ *   at all of that, and at the guards of the threads' stacks, and prints "as it
+ *   was" or what is wrong. Exits at SIGTERM; with 1 if anything was wrong.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#define PAGE 4096
+#define PAGES 16
+#define THREADS 3
+
+static struct area {
+	const char *name;
+	int flags;
+	bool file;
+	char *p;
+} areas[] = {
+	{ "anonymous", MAP_PRIVATE | MAP_ANONYMOUS, false, NULL },
+	{ "shared", MAP_SHARED | MAP_ANONYMOUS, false, NULL },
+	{ "file-private", MAP_PRIVATE, true, NULL },
+	{ "file-shared", MAP_SHARED, true, NULL },
+};
+
+static int pipes[2];
+static bool wrong;
+static struct { char *guard, *bottom; } stacks[THREADS];
+static pthread_barrier_t started;
+
+static bool readable(const char *p)
+{
+	char c;
+
+	if (write(pipes[1], p, 1) == 1)
+		return read(pipes[0], &c, 1) == 1;
+	if (errno != EFAULT)
+		err(1, "write");
+	return false;
+}
+
+static bool is_guard(int page)
+{
+	return page % 4 == 1;
+}
+
+static void content(char *to, const struct area *a, int page)
+{
+	snprintf(to, 64, "%s page %d", a->name, page);
+}
+
+static void guard(struct area *a, int page)
+{
+	if (madvise(a->p + page * PAGE, PAGE, MADV_GUARD_INSTALL))
+		err(1, "MADV_GUARD_INSTALL in %s memory", a->name);
+}
+
+static void make(struct area *a)
+{
+	int page, fd = -1;
+	char path[64];
+
+	if (a->file) {
+		snprintf(path, sizeof(path), "/tmp/%s", a->name);
+		fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		if (fd < 0 || ftruncate(fd, PAGES * PAGE))
+			err(1, "%s", path);
+	}
+	a->p = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, a->flags, fd, 0);
+	if (a->p == MAP_FAILED)
+		err(1, "mmap");
+	close(fd);
+	for (page = 0; page < PAGES; page++)
+		content(a->p + page * PAGE, a, page);
+	for (page = 0; page < PAGES; page++)
+		if (is_guard(page))
+			guard(a, page);
+	/* One that comes and goes again, leaving what is next to it. */
+	guard(a, 1);
+	if (madvise(a->p, 2 * PAGE, MADV_GUARD_REMOVE))
+		err(1, "MADV_GUARD_REMOVE");
+	guard(a, 1);
+	printf("%s %p\n", a->name, a->p);
+}
+
+static void through_process_madvise(struct area *a)
+{
+	struct iovec ranges[] = {
+		{ a->p + 5 * PAGE, PAGE },
+		{ a->p + 9 * PAGE, PAGE },
+	};
+	int self = syscall(SYS_pidfd_open, getpid(), 0);
+
+	if (syscall(SYS_process_madvise, self, ranges, 2, MADV_GUARD_REMOVE, 0) != 2 * PAGE ||
+	    syscall(SYS_process_madvise, self, ranges, 2, MADV_GUARD_INSTALL, 0) != 2 * PAGE)
+		err(1, "process_madvise");
+	close(self);
+}
+
+static void complain(const char *name, int page, const char *what)
+{
+	printf("wrong: %s, page %d %s\n", name, page, what);
+	wrong = true;
+}
+
+static void look(void)
+{
+	char expected[64];
+	size_t i;
+	int page;
+	char *p;
+
+	for (i = 0; i < sizeof(areas) / sizeof(*areas); i++)
+		for (page = 0; page < PAGES; page++) {
+			p = areas[i].p + page * PAGE;
+			content(expected, &areas[i], page);
+			if (is_guard(page) && readable(p))
+				complain(areas[i].name, page, "is no guard any more");
+			else if (!is_guard(page) && !readable(p))
+				complain(areas[i].name, page, "cannot be read");
+			else if (!is_guard(page) && strcmp(p, expected))
+				complain(areas[i].name, page, "has lost its data");
+		}
+	for (i = 0; i < THREADS; i++) {
+		for (p = stacks[i].guard; p < stacks[i].bottom; p += PAGE)
+			if (readable(p))
+				complain("stack", i, "is not guarded any more");
+		if (!readable(stacks[i].bottom))
+			complain("stack", i, "cannot be read");
+	}
+	if (!wrong)
+		puts("as it was");
+}
+
+static void *thread(void *arg)
+{
+	intptr_t i = (intptr_t)arg;
+	pthread_attr_t attr;
+	size_t size, guard_size;
+	void *bottom;
+
+	if (pthread_getattr_np(pthread_self(), &attr) ||
+	    pthread_attr_getstack(&attr, &bottom, &size) ||
+	    pthread_attr_getguardsize(&attr, &guard_size))
+		errx(1, "no attributes for this thread");
+	stacks[i].bottom = bottom;
+	stacks[i].guard = stacks[i].bottom - guard_size;
+	pthread_barrier_wait(&started);
+	for (;;)
+		pause();
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t ids[THREADS];
+	sigset_t signals;
+	size_t i;
+	bool once = argc > 1 && !strcmp(argv[1], "once");
+	int sig;
+
+	setbuf(stdout, NULL);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGUSR1);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	if (pipe(pipes))
+		err(1, "pipe");
+	for (i = 0; i < sizeof(areas) / sizeof(*areas); i++)
+		make(&areas[i]);
+	through_process_madvise(&areas[0]);
+	pthread_barrier_init(&started, NULL, THREADS + 1);
+	for (i = 0; i < THREADS; i++)
+		if (pthread_create(&ids[i], NULL, thread, (void *)i))
+			errx(1, "pthread_create");
+	pthread_barrier_wait(&started);
+	for (i = 0; i < THREADS; i++)
+		printf("stack %p\n", stacks[i].bottom);
+	puts("ready");
+	do {
+		sig = SIGTERM;
+		if (!once && sigwait(&signals, &sig))
+			err(1, "sigwait");
+		if (sig == SIGUSR1 || once)
+			look();
+	} while (sig != SIGTERM);
+	return wrong;
+}

@@ -1,0 +1,27 @@
+# shellcheck shell=dash
+# shellcheck disable=SC2154 # guest.sh and guest-guarded.sh set log and pid
+# stress-ng of Debian unstable, verifying what it does, for a short time each.
+name="stress-ng $(sed -n 's/^stress-ng //p' /packages)"
+
+# A stressor that is skipped has not passed.
+stress() {
+	stress-ng --temp-path /tmp --verify --oomable --timeout 5s "$@" >/tmp/said 2>&1
+	code=$?
+	cat /tmp/said
+	[ $code = 0 ] && grep -q 'passed: 1: ' /tmp/said
+}
+# One round is some 20,000 calls, and takes longer than any limit if emulated.
+asks_for() {
+	strace -f -o /tmp/trace -e trace=madvise stress-ng --temp-path /tmp --verify --madvise 1 --madvise-ops 1 || return
+	grep -c "$1" /tmp/trace
+}
+
+line "$name" mremap stress --mremap 1
+line "$name" mmapfork stress --mmapfork 1
+line "$name" userfaultfd stress --userfaultfd 1
+line "$name" mlock stress --mlock 1
+line "$name" fork stress --fork 1
+line "$name" vm stress --vm 1 --vm-bytes 32M
+line "$name" pthread stress --pthread 1
+line "$name" madvise stress --madvise 1 --madvise-ops 1
+line "$name" 'madvise asks for MADV_GUARD_REMOVE, granted' asks_for 'MADV_GUARD_REMOVE) *= 0'
