@@ -119,3 +119,12 @@ added() {
 				print file ":" at[1] + i
 		}'
 }
+
+# about_added LOG: of "FILE:LINE:..." in a log, what is about a line that the
+# series adds.
+about_added() {
+	added . | awk -v tree="$linux/" '
+		NR == FNR { new[$0]; next }
+		{ line = $0; sub("^" tree, "", line); sub(/^(\.\.\/)+|^\.\//, "", line); split(line, at, ":") }
+		(at[1] ":" at[2]) in new { print line }' - "$1" | sort -u
+}
