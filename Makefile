@@ -27,6 +27,7 @@ To check it:
   make bisect     build and boot the kernel after each patch in turn
   make kernels    guard-pages on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
   make arches     compile what the series touches for every architecture with a compiler
+  make guests     guard-pages on kernels of other architectures
 
 To measure it (docs/measuring.md):
   make bench      count instructions, beside the unpatched base, mainline, targets
@@ -59,7 +60,7 @@ endef
 O ?= build
 VERBS := help run shell exec deb deb-test image tree test test-all \
 	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-plots bench-all \
-	lint mutants coverage bisect kernels arches clients fuzz export verify review rebase pin clean distclean
+	lint mutants coverage bisect kernels arches guests clients fuzz export verify review rebase pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -105,7 +106,7 @@ bench-plots:
 bench-all: bench bench-hold bench-peer bench-scale bench-size bench-plots
 image:
 	@scripts/kernel image
-deb deb-test tree lint mutants coverage bisect kernels arches test-all export verify pin:
+deb deb-test tree lint mutants coverage bisect kernels arches guests test-all export verify pin:
 	@scripts/$@
 clients:
 	@scripts/clients $(NAMES)
