@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../bench/usage.h"
+
 #define THREADS 200
 #define A_HANDFUL (THREADS / 20)
 
@@ -33,19 +35,6 @@ enum verdict {
 
 static pthread_barrier_t started, finish;
 static uintptr_t guard_start, guard_end;
-
-static int count_vmas(void)
-{
-	FILE *maps = fopen("/proc/self/maps", "r");
-	int c, lines = 0;
-
-	if (!maps)
-		err(1, "/proc/self/maps");
-	while ((c = getc(maps)) != EOF)
-		lines += c == '\n';
-	fclose(maps);
-	return lines;
-}
 
 /* The permissions, such as "rw-p", of the mapping @addr is in. */
 static void vma_perms(uintptr_t addr, char perms[5])

@@ -24,61 +24,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../bench/usage.h"
+#include "stack.h"
+
 #define MAX_THREADS 10000
 #define KiB 1024UL
 
-struct stack {
-	char *guard;	/* from here */
-	char *bottom;	/* to here */
-	char *top;
-};
-
 static bool locked;
-static int pipes[2];
 static pthread_barrier_t started, finish;
 static pthread_t threads[MAX_THREADS];
-
-static int count_vmas(void)
-{
-	FILE *maps = fopen("/proc/self/maps", "r");
-	int c, lines = 0;
-
-	if (!maps)
-		err(1, "/proc/self/maps");
-	while ((c = getc(maps)) != EOF)
-		lines += c == '\n';
-	fclose(maps);
-	return lines;
-}
-
-static struct stack my_stack(void)
-{
-	pthread_attr_t attr;
-	size_t size, guard;
-	struct stack s;
-	void *bottom;
-
-	if (pthread_getattr_np(pthread_self(), &attr) ||
-	    pthread_attr_getstack(&attr, &bottom, &size) ||
-	    pthread_attr_getguardsize(&attr, &guard))
-		errx(1, "no attributes for this thread");
-	pthread_attr_destroy(&attr);
-	s.bottom = bottom;
-	s.top = s.bottom + size;
-	s.guard = s.bottom - guard;
-	return s;
-}
-
-static bool readable(const char *p)
-{
-	char c;
-
-	if (write(pipes[1], p, 1) == 1)
-		return read(pipes[0], &c, 1) == 1;
-	if (errno != EFAULT)
-		err(1, "write");
-	return false;
-}
 
 /* The guard all over, and nothing but it: all of the stack can be read. */
 static struct stack checked_stack(void)
@@ -216,8 +170,6 @@ int main(int argc, char **argv)
 
 	setbuf(stdout, NULL);
 	printf("glibc %s\n", gnu_get_libc_version());
-	if (pipe(pipes))
-		err(1, "pipe");
 	if (!strcmp(how, "locked-later"))
 		one_thread((!strcmp(what, "resize") ? 2048 : 1024) * KiB, 4 * KiB);
 	locked = *how;

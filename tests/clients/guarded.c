@@ -26,6 +26,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "stack.h"
+
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
 #define PAGE 4096
@@ -44,21 +46,9 @@ static struct area {
 	{ "file-shared", MAP_SHARED, true, NULL },
 };
 
-static int pipes[2];
 static bool wrong;
-static struct { char *guard, *bottom; } stacks[THREADS];
+static struct stack stacks[THREADS];
 static pthread_barrier_t started;
-
-static bool readable(const char *p)
-{
-	char c;
-
-	if (write(pipes[1], p, 1) == 1)
-		return read(pipes[0], &c, 1) == 1;
-	if (errno != EFAULT)
-		err(1, "write");
-	return false;
-}
 
 static bool is_guard(int page)
 {
@@ -155,20 +145,11 @@ static void look(void)
 
 static void *thread(void *arg)
 {
-	intptr_t i = (intptr_t)arg;
-	pthread_attr_t attr;
-	size_t size, guard_size;
-	void *bottom;
-
-	if (pthread_getattr_np(pthread_self(), &attr) ||
-	    pthread_attr_getstack(&attr, &bottom, &size) ||
-	    pthread_attr_getguardsize(&attr, &guard_size))
-		errx(1, "no attributes for this thread");
-	stacks[i].bottom = bottom;
-	stacks[i].guard = stacks[i].bottom - guard_size;
+	stacks[(intptr_t)arg] = my_stack();
 	pthread_barrier_wait(&started);
 	for (;;)
 		pause();
+	return NULL;
 }
 
 int main(int argc, char **argv)
@@ -184,8 +165,6 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGUSR1);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	if (pipe(pipes))
-		err(1, "pipe");
 	for (i = 0; i < sizeof(areas) / sizeof(*areas); i++)
 		make(&areas[i]);
 	through_process_madvise(&areas[0]);

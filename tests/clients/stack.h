@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Stacks of threads, and whether memory can be read, as the clients ask. */
+#include <err.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+struct stack {
+	char *guard;	/* from here */
+	char *bottom;	/* to here */
+	char *top;
+};
+
+static inline struct stack my_stack(void)
+{
+	pthread_attr_t attr;
+	size_t size, guard;
+	struct stack s;
+	void *bottom;
+
+	if (pthread_getattr_np(pthread_self(), &attr) ||
+	    pthread_attr_getstack(&attr, &bottom, &size) ||
+	    pthread_attr_getguardsize(&attr, &guard))
+		errx(1, "no attributes for this thread");
+	pthread_attr_destroy(&attr);
+	s.bottom = bottom;
+	s.top = s.bottom + size;
+	s.guard = s.bottom - guard;
+	return s;
+}
+
+static int pipes[2];
+
+__attribute__((constructor)) static void make_pipes(void)
+{
+	if (pipe(pipes))
+		err(1, "pipe");
+}
+
+/* Asked of the kernel, so without a signal. */
+static inline bool readable(const char *p)
+{
+	char c;
+
+	if (write(pipes[1], p, 1) == 1)
+		return read(pipes[0], &c, 1) == 1;
+	if (errno != EFAULT)
+		err(1, "write");
+	return false;
+}
