@@ -59,6 +59,21 @@ room() {
 
 PATCHES=${PATCHES:-$TOP/patches}
 
+# The compiler cache, the same wherever $OUT is.
+use_ccache() {
+	export CCACHE_DIR="${CCACHE_DIR:-$OUT/ccache}" CCACHE_BASEDIR="$OUT" CCACHE_NOHASHDIR=1
+	# Faster, but then nothing is shared between kernels of different configurations.
+	[ "${CCACHE_NODEPEND-}" ] || export CCACHE_DEPEND=1
+}
+
+# The mirror of Debian that the machine's own apt is told to use.
+debian_mirror() {
+	# shellcheck disable=SC2016 # apt fills in the placeholder, not the shell
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 'Component: main' |
+		head -n 1 | grep . ||
+		die "apt knows no Debian mirror: run apt-get update, or add one to /etc/apt/sources.list"
+}
+
 # What identifies the series as it lies in patches/.
 series() {
 	[ ! -f "$PATCHES/series" ] || grep -v '^[[:space:]]*\(#\|$\)' "$PATCHES/series" || :
