@@ -46,7 +46,7 @@ To change it (docs/carrying.md):
   make review FROM=COMMIT
                   what has changed in the series since that commit of this repo
   make verify     prove that base plus patches/ is the tree, byte for byte
-  make rebase     try the series on each 6.12.y that the mirrors have; BASE=VERSION
+  make rebase     try the series on each 6.12.y that Debian has; BASE=VERSION
                   on that one
   make pin        make the mirrors' newest 6.12.y the base
 

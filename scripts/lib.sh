@@ -66,12 +66,13 @@ use_ccache() {
 	[ "${CCACHE_NODEPEND-}" ] || export CCACHE_DEPEND=1
 }
 
-# The mirror of Debian that the machine's own apt is told to use.
+# debian_mirror LABEL: the mirror that the machine's own apt is told to use, for
+# Debian or for Debian-Security.
 debian_mirror() {
 	# shellcheck disable=SC2016 # apt fills in the placeholder, not the shell
-	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' 'Component: main' |
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Label: $1" 'Component: main' |
 		head -n 1 | grep . ||
-		die "apt knows no Debian mirror: run apt-get update, or add one to /etc/apt/sources.list"
+		die "apt knows no mirror of $1: run apt-get update, or add one to /etc/apt/sources.list"
 }
 
 # What identifies the series as it lies in patches/.
