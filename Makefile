@@ -27,7 +27,9 @@ To check it:
   make bisect     build and boot the kernel after each patch in turn
   make kernels    guard-pages on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
   make arches     compile what the series touches for every architecture with a compiler
-  make guests     guard-pages on kernels of other architectures
+  make test ARCH=NAME
+                  guard-pages on a kernel of another architecture (tests/guests.list)
+  make test-arches  on all of them, and the table in README.md anew
 
 To measure it (docs/measuring.md):
   make bench      count instructions, beside the unpatched base, mainline, targets
@@ -60,7 +62,7 @@ endef
 O ?= build
 VERBS := help run shell exec deb deb-test image tree test test-all \
 	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-plots bench-all \
-	lint mutants coverage bisect kernels arches guests clients fuzz export verify review rebase pin clean distclean
+	lint mutants coverage bisect kernels arches test-arches clients fuzz export verify review rebase pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -106,7 +108,7 @@ bench-plots:
 bench-all: bench bench-hold bench-peer bench-scale bench-size bench-plots
 image:
 	@scripts/kernel image
-deb deb-test tree lint mutants coverage bisect kernels arches guests test-all export verify pin:
+deb deb-test tree lint mutants coverage bisect kernels arches test-arches test-all export verify pin:
 	@scripts/$@
 clients:
 	@scripts/clients $(NAMES)
@@ -133,5 +135,5 @@ exec.status:
 		{ echo "error: no such program: \"$$1\"; say what to run: make exec PROG='./prog args'" >&2; exit 2; }; \
 	{ $(image) vm/exec "$$bz" "$$PROG"; } || code=$$?; echo $$code >$(O)/$@
 test.status:
-	@code=0; scripts/test || code=$$?; echo $$code >$(O)/$@
+	@code=0; $(if $(ARCH),scripts/test-arches $(ARCH),scripts/test) || code=$$?; echo $$code >$(O)/$@
 .PHONY: exec.status test.status

@@ -59,6 +59,16 @@ room() {
 
 PATCHES=${PATCHES:-$TOP/patches}
 
+# record TABLE LINE: a line of tab-separated words takes the place of the one with
+# the same first word, or its place in the order.
+record() {
+	{
+		grep '^#' "$1"
+		{ grep -v -e '^#' -e "^${2%%	*}	" "$1" || :; printf '%s\n' "$2"; } | sort -V
+	} >"$OUT/.table"
+	cat "$OUT/.table" >"$1"
+}
+
 # The compiler cache, the same wherever $OUT is.
 use_ccache() {
 	export CCACHE_DIR="${CCACHE_DIR:-$OUT/ccache}" CCACHE_BASEDIR="$OUT" CCACHE_NOHASHDIR=1
