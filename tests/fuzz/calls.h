@@ -55,6 +55,7 @@ size_t ps;
 
 struct handles {
 	int memfd, file, uffd, pidfd, pipe[2], mem;
+	int modes;	/* what userfaultfd can be registered for on this machine */
 };
 
 #define P(n)	(base + (size_t)(n) * ps)
@@ -255,7 +256,7 @@ static inline long bind_to_node(unsigned page, unsigned count, int policy)
  */
 #define UFFD_FEATURES	(1 << 7 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 16)
 
-static inline int uffd_open(void)
+static inline int uffd_open(int *modes)
 {
 	uint64_t api[3] = { 0xaa };
 	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
@@ -264,6 +265,7 @@ static inline int uffd_open(void)
 		return -1;
 	close(fd);
 	fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	*modes = UFFD_MISSING | (api[1] & 1 ? UFFD_WP : 0) | (api[1] & 1 << 10 ? UFFD_MINOR : 0);
 	api[1] &= UFFD_FEATURES;
 	api[0] = 0xaa;
 	return ioctl(fd, UFFD_API_, api) ? -1 : fd;
@@ -335,7 +337,7 @@ static inline void open_handles(struct handles *h, unsigned pages)
 {
 	h->memfd = memfd_create("guard-fuzz", MFD_CLOEXEC);
 	h->file = temporary();
-	h->uffd = uffd_open();
+	h->uffd = uffd_open(&h->modes);
 	h->pidfd = syscall(SYS_pidfd_open, getpid(), 0);
 	h->mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	if (pipe2(h->pipe, O_CLOEXEC | O_NONBLOCK) ||

@@ -679,6 +679,8 @@ static bool register_range(struct run *r, const struct step *s)
 	struct page *p;
 	long got;
 
+	if (modes & ~r->handles.modes)
+		return false;
 	/* There mainline's MADV_GUARD_INSTALL does not return. */
 	if (have.mainline && modes & UFFD_WP)
 		for each_page(p, r, s->page, s->count)
