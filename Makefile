@@ -28,7 +28,7 @@ To check it:
   make kernels    guard-pages on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
   make arches     compile what the series touches for every architecture with a compiler
   make test ARCH=NAME
-                  guard-pages on a kernel of another architecture (tests/guests.list)
+                  guard-pages on a kernel of another architecture (tests/guests)
   make test-arches  on all of them, and the table in README.md anew
 
 To measure it (docs/measuring.md):
@@ -40,6 +40,7 @@ To measure it (docs/measuring.md):
   make bench-peer   measure mainline, Debian unstable's newest, and keep that
   make bench-scale  measure 1 to 100,000 guards, 2 MiB to 64 GiB, and keep that
   make bench-size   what the series adds to a kernel's size, kept as well
+  make bench-arches  measure the series on arm64 and riscv64, and keep that
   make bench-plots  draw it
   make bench-all    all of that, and what bench-hold does
 
@@ -61,7 +62,7 @@ endef
 
 O ?= build
 VERBS := help run shell exec deb deb-test image tree test test-all \
-	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-plots bench-all \
+	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-arches bench-plots bench-all \
 	lint mutants coverage bisect kernels arches test-arches clients fuzz export verify review rebase pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
@@ -105,10 +106,10 @@ bench-size:
 	grep -E '^(add|Total)' bench/results/size.txt
 bench-plots:
 	@bench/plots
-bench-all: bench bench-hold bench-peer bench-scale bench-size bench-plots
+bench-all: bench bench-hold bench-peer bench-scale bench-size bench-arches bench-plots
 image:
 	@scripts/kernel image
-deb deb-test tree lint mutants coverage bisect kernels arches test-arches test-all export verify pin:
+deb deb-test tree lint mutants coverage bisect kernels arches test-arches bench-arches test-all export verify pin:
 	@scripts/$@
 clients:
 	@scripts/clients $(NAMES)

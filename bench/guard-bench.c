@@ -55,15 +55,18 @@
 #define KIB (1UL << 10)
 #define MIB (1UL << 20)
 #define GIB (1UL << 30)
-#define PAGE (4 * KIB)
-#define TABLE (2 * MIB)			/* what one page table maps */
+/* What one page table maps at least, whatever the architecture, in pages. */
+#define TABLE 512
 
 #define MAX_RUNS 101
 #define MAX_BATCH 500
 
-/* Addresses where nothing else is, with no table shared with anything. */
+/*
+ * Addresses where nothing else is, with no table shared with anything: 64 bits,
+ * and 46 of them for a program.
+ */
 #define AREA ((char *)(1UL << 44))
-#define ELSEWHERE ((char *)(1UL << 45) + PAGE)	/* not table by table */
+#define ELSEWHERE ((char *)(1UL << 45) + page)	/* not table by table */
 
 struct work {
 	void (*setup)(void);
@@ -76,7 +79,7 @@ struct row {
 	const char *method;	/* guard, mprotect, mmap; plain: never met a guard */
 	const char *unit;	/* page, table, call, cycle, ratio */
 	const char *what;
-	size_t size;		/* of the memory the work is about */
+	size_t size;		/* of the memory the work is about: TABLE, or bytes */
 	int batch;		/* timings a sample */
 	struct work work;
 	struct work less;	/* if given: what the work adds to this */
@@ -85,7 +88,8 @@ struct row {
 	int locks;		/* of such a count what -t expects */
 };
 
-static size_t size;		/* the current row's */
+static size_t page;
+static size_t size;		/* the current row's, in bytes */
 static int64_t overhead;	/* of a timing */
 
 static void ok(int error, const char *what)
@@ -159,7 +163,7 @@ static void touch_all(void)
 {
 	size_t i;
 
-	for (i = 0; i < size; i += PAGE)
+	for (i = 0; i < size; i += page)
 		touch(AREA + i);
 }
 
@@ -195,7 +199,7 @@ static void map_populated(void)
 static void map_last_populated(void)
 {
 	map();
-	touch(AREA + size - PAGE);
+	touch(AREA + size - page);
 }
 
 static void map_tables(void)
@@ -203,7 +207,7 @@ static void map_tables(void)
 	size_t i;
 
 	map();
-	for (i = 0; i < size; i += TABLE)
+	for (i = 0; i < size; i += TABLE * page)
 		touch(AREA + i);
 }
 
@@ -229,54 +233,54 @@ static char *one_page(void)
 static void map_beside_page(void)
 {
 	map();
-	touch(one_page() - PAGE);
+	touch(one_page() - page);
 }
 
 static void map_beside_guard(void)
 {
 	map();
-	ok(madvise(one_page() - PAGE, PAGE, MADV_GUARD_INSTALL),
+	ok(madvise(one_page() - page, page, MADV_GUARD_INSTALL),
 	   "MADV_GUARD_INSTALL");
 }
 
 static void install_one(void)
 {
-	ok(madvise(one_page(), PAGE, MADV_GUARD_INSTALL), "MADV_GUARD_INSTALL");
+	ok(madvise(one_page(), page, MADV_GUARD_INSTALL), "MADV_GUARD_INSTALL");
 }
 
 static void remove_one(void)
 {
-	ok(madvise(one_page(), PAGE, MADV_GUARD_REMOVE), "MADV_GUARD_REMOVE");
+	ok(madvise(one_page(), page, MADV_GUARD_REMOVE), "MADV_GUARD_REMOVE");
 }
 
 static void dontneed_one(void)
 {
-	ok(madvise(one_page(), PAGE, MADV_DONTNEED), "MADV_DONTNEED");
+	ok(madvise(one_page(), page, MADV_DONTNEED), "MADV_DONTNEED");
 }
 
 static void protect_one(void)
 {
-	ok(mprotect(one_page(), PAGE, PROT_NONE), "mprotect");
+	ok(mprotect(one_page(), page, PROT_NONE), "mprotect");
 }
 
 static void unprotect_one(void)
 {
-	ok(mprotect(one_page(), PAGE, PROT_READ | PROT_WRITE), "mprotect");
+	ok(mprotect(one_page(), page, PROT_READ | PROT_WRITE), "mprotect");
 }
 
 static void map_none_one(void)
 {
-	map_at(one_page(), PAGE, PROT_NONE);
+	map_at(one_page(), page, PROT_NONE);
 }
 
 static void map_over_one(void)
 {
-	map_at(one_page(), PAGE, PROT_READ | PROT_WRITE);
+	map_at(one_page(), page, PROT_READ | PROT_WRITE);
 }
 
 static void unmap_one(void)
 {
-	ok(munmap(one_page(), PAGE), "munmap");
+	ok(munmap(one_page(), page), "munmap");
 }
 
 static void touch_one(void)
@@ -310,20 +314,20 @@ static void advise_vector(const struct iovec *ranges, size_t nr, int advice)
 	if (self < 0)
 		self = pidfd_open(getpid(), 0);
 	ok(self < 0, "pidfd_open");
-	ok(process_madvise(self, ranges, nr, advice, 0) != (ssize_t)(nr * PAGE),
+	ok(process_madvise(self, ranges, nr, advice, 0) != (ssize_t)(nr * page),
 	   "process_madvise");
 }
 
-/* Each page of a table a range of its own. */
+/* Each page a range of its own. */
 static void advise_by_ranges(int advice)
 {
-	static struct iovec ranges[TABLE / PAGE];
+	static struct iovec ranges[TABLE];
 	size_t i;
 
 	if (!ranges[0].iov_len)		/* once: it would count */
-		for (i = 0; i < TABLE / PAGE; i++)
-			ranges[i] = (struct iovec) { AREA + i * PAGE, PAGE };
-	advise_vector(ranges, TABLE / PAGE, advice);
+		for (i = 0; i < TABLE; i++)
+			ranges[i] = (struct iovec) { AREA + i * page, page };
+	advise_vector(ranges, TABLE, advice);
 }
 
 static void install_by_ranges(void)
@@ -346,23 +350,23 @@ static void madvise_nothing(void)
 static void stack_plain(void)
 {
 	map();
-	touch(AREA + size - PAGE);
+	touch(AREA + size - page);
 	unmap();
 }
 
 static void stack_guard(void)
 {
 	map();
-	ok(madvise(AREA, PAGE, MADV_GUARD_INSTALL), "MADV_GUARD_INSTALL");
-	touch(AREA + size - PAGE);
+	ok(madvise(AREA, page, MADV_GUARD_INSTALL), "MADV_GUARD_INSTALL");
+	touch(AREA + size - page);
 	unmap();
 }
 
 static void stack_mprotect(void)
 {
 	map();
-	ok(mprotect(AREA, PAGE, PROT_NONE), "mprotect");
-	touch(AREA + size - PAGE);
+	ok(mprotect(AREA, page, PROT_NONE), "mprotect");
+	touch(AREA + size - page);
 	unmap();
 }
 
@@ -370,9 +374,9 @@ static void stack_mprotect(void)
 static void stack_mmap(void)
 {
 	map_none();
-	ok(mprotect(AREA + PAGE, size - PAGE, PROT_READ | PROT_WRITE),
+	ok(mprotect(AREA + page, size - page, PROT_READ | PROT_WRITE),
 	   "mprotect");
-	touch(AREA + size - PAGE);
+	touch(AREA + size - page);
 	unmap();
 }
 
@@ -384,7 +388,7 @@ static void install_every_other(size_t nr)
 	size_t i;
 
 	for (i = 0; i < nr; i++)
-		ranges[i] = (struct iovec) { AREA + 2 * i * PAGE, PAGE };
+		ranges[i] = (struct iovec) { AREA + 2 * i * page, page };
 	advise_vector(ranges, nr, MADV_GUARD_INSTALL);
 }
 
@@ -485,13 +489,18 @@ static int64_t write_locks(void)
 
 /* What khugepaged makes of memory in small pages. */
 
+static size_t huge_page_size(void)
+{
+	return read_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "");
+}
+
 static void guard_tables(size_t length)
 {
 	size_t i;
 
 	map_populated();
-	for (i = 0; i < length; i += TABLE)
-		ok(madvise(AREA + i, PAGE, MADV_GUARD_INSTALL),
+	for (i = 0; i < length; i += huge_page_size())
+		ok(madvise(AREA + i, page, MADV_GUARD_INSTALL),
 		   "MADV_GUARD_INSTALL");
 }
 
@@ -515,7 +524,7 @@ static void map_guarded_tables(void)
 
 static void map_guarded_table(void)
 {
-	guard_tables(TABLE);
+	guard_tables(huge_page_size());
 	allow_huge();
 }
 
@@ -681,11 +690,11 @@ static const struct row rows[] = {
 	      map_beside_guards, remove_one, unmap),
 	LOCKS("remove-one", "mprotect", "from PROT_NONE", TABLE, 0, 1,
 	      map_protected_one, unprotect_one, unmap),
-	LOCKS("install", "guard", "install a VMA", 4 * TABLE, 0, 0,
+	LOCKS("install", "guard", "install a VMA", 8 * MIB, 0, 0,
 	      map, install, unmap),
-	LOCKS("remove", "guard", "remove a VMA", 4 * TABLE, 0, 0,
+	LOCKS("remove", "guard", "remove a VMA", 8 * MIB, 0, 0,
 	      map_guards, remove_guards, unmap),
-	LOCKS("install-populated", "guard", "over populated", 4 * TABLE, 0, 0,
+	LOCKS("install-populated", "guard", "over populated", 8 * MIB, 0, 0,
 	      map_populated, install, unmap),
 	LOCKS("install-vector-1", "guard", "process_madvise", TABLE, 0, 0,
 	      map_beside_guard, install_vector_of_one, unmap),
@@ -744,9 +753,9 @@ static double sample(const struct row *row)
 	if (row->over.timed)
 		value /= time_batch(&row->over, row->batch);
 	if (!strcmp(row->unit, "page"))
-		value /= row->size / PAGE;
+		value /= size / page;
 	if (!strcmp(row->unit, "table"))
-		value /= row->size / TABLE;
+		value /= size / huge_page_size();
 	return value;
 }
 
@@ -759,7 +768,7 @@ static void samples(const struct row *row, double *values, int runs)
 {
 	int i;
 
-	size = row->size;
+	size = row->size == TABLE ? TABLE * page : row->size;
 	if (counts_locks(row))
 		trace_locks(true);
 	sample(row);
@@ -813,7 +822,7 @@ static bool have_guards(void)
 {
 	int error;
 
-	size = PAGE;
+	size = page;
 	map();
 	error = madvise(AREA, size, MADV_GUARD_INSTALL);
 	if (error && errno != EINVAL)
@@ -897,6 +906,7 @@ int main(int argc, char **argv)
 	}
 	if (runs < 1 || runs > MAX_RUNS)
 		usage();
+	page = sysconf(_SC_PAGESIZE);
 	/* Pages are small ones, whatever the kernel's default. */
 	ok(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "PR_SET_THP_DISABLE");
 	return verb(runs, argv + optind);

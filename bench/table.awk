@@ -1,5 +1,6 @@
 # Results of bench/measure side by side.  Before each file its kind is given:
-# kind=budgets, kind=series, and optionally kind=base, kind=mainline.  PROT_NONE
+# kind=budgets, kind=series, and optionally kind=base, kind=mainline, kind=arm64,
+# kind=riscv64 (the series there).  PROT_NONE
 # is the row of the same name by mprotect, else by mmap, on the series.  Exits
 # with 3 if a row is over its budget, or has none because nothing was measured.
 function number(value) {
@@ -50,10 +51,12 @@ kind == "series" {
 }
 kind == "base" { base[key] = $3 }
 kind == "mainline" { mainline[key] = $3 }
+kind == "arm64" { arm64[key] = $3 }
+kind == "riscv64" { riscv64[key] = $3 }
 END {
-	row = "%-36s %-8s %-5s %8s %6s %9s %8s %8s %6s %6s  %s\n"
+	row = "%-36s %-8s %-5s %8s %6s %9s %8s %8s %6s %6s %8s %8s  %s\n"
 	printf "\n" row, "instructions or counts, medians", "by", "per", "series", "+-%", \
-		"PROT_NONE", "mainline", "base", "more%", "target", ""
+		"PROT_NONE", "mainline", "base", "more%", "target", "arm64", "riscv64", ""
 	for (i = 1; i <= rows; i++) {
 		key = order[i]
 		split(key, part, "\t")
@@ -61,7 +64,7 @@ END {
 		over += bad != ""
 		printf row, what[key], part[2], unit[key], number(value[key]), spread[key], \
 			prot_none(part[1], part[2]), add(key, mainline), add(key, base), more(key), \
-			key in target ? target[key] : "-", bad
+			key in target ? target[key] : "-", add(key, arm64), add(key, riscv64), bad
 	}
 	if (over)
 		printf "%d rows over their budgets\n", over

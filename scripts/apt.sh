@@ -2,13 +2,18 @@
 # What fetches from a suite of Debian that the machine itself does not use.
 # Sourced after lib.sh.
 
-# own_apt ARCHITECTURE SUITE...: from here on apt works from a configuration of its
+# own_apt ARCHITECTURE SUITE...: from here on apt knows these suites' packages for this
+# architecture, or if that is "source" their sources, and works from a configuration of its
 # own, in $work. The mirrors and the way to reach them (proxies and the like) are the
 # system's, the lists, the cache and the hooks are not, so nothing of the system's apt
 # changes. Signatures are checked against the system's Debian keyring.
 own_apt() {
 	architecture=$1
 	shift
+	kind=deb index=Packages
+	if [ "$architecture" = source ]; then
+		kind=deb-src index=Sources architecture=$(dpkg --print-architecture)
+	fi
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	[ -e "$keyring" ] || die "no $keyring: apt-get install debian-archive-keyring"
 
@@ -25,7 +30,7 @@ own_apt() {
 		*-security) mirror=$(last debian_mirror Debian-Security) ;;
 		*) mirror=$(last debian_mirror Debian) ;;
 		esac
-		echo "deb [signed-by=$keyring target=Packages] $mirror $suite main"
+		echo "$kind [signed-by=$keyring target=$index] $mirror $suite main"
 	done >"$work/sources.list"
 	: >"$work/apt.conf"
 	chmod 600 "$work/apt.conf"	# a proxy's address may hold a password

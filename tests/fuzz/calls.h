@@ -6,6 +6,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#define _FILE_OFFSET_BITS 64
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -38,7 +39,8 @@
 #define SYS_mseal		462
 #endif
 
-#define ARENA	(1ul << 37)	/* in the middle: where tables of all levels meet */
+/* In the middle: where tables of all levels meet. */
+#define ARENA	(1ul << (sizeof(long) == 8 ? 37 : 30))
 #define PIPE	16		/* pages in a pipe */
 
 #ifdef FUZZ			/* guard-fuzz itself defines them elsewhere */
@@ -63,9 +65,11 @@ struct handles {
 /* 0 or what a call returned, or -errno; the addresses of mmap() and mremap() are 0. */
 static inline long sys(long ret)
 {
+	unsigned long address = ret;
+
 	if (ret == -1)
 		return -errno;
-	return ret >= (long)(ARENA / 2) ? 0 : ret;
+	return address >= ARENA / 2 && address < -4095ul ? 0 : ret;
 }
 #define SYS(call)	sys((long)(call))
 
@@ -159,13 +163,13 @@ static inline long vm_writev(unsigned page, unsigned count, uint64_t tag)
 /* /proc/self/mem: passes over protection. */
 static inline long mem_read(struct handles *h, char *to, unsigned page, unsigned count)
 {
-	return whole(pread(h->mem, to, count * ps, (off_t)P(page)));
+	return whole(pread(h->mem, to, count * ps, (uintptr_t)P(page)));
 }
 
 static inline long mem_write(struct handles *h, unsigned page, unsigned count, uint64_t tag)
 {
 	char *from = filled(count, tag);
-	long ret = whole(pwrite(h->mem, from, count * ps, (off_t)P(page)));
+	long ret = whole(pwrite(h->mem, from, count * ps, (uintptr_t)P(page)));
 
 	munmap(from, count * ps);
 	return ret;

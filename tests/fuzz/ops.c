@@ -498,9 +498,9 @@ static long as_far(struct run *r, unsigned first, unsigned count, bool write, bo
 {
 	long least = 0, most, n = got < 0 ? 0 : got;
 
-	while (least < count && fate(r, &r->page[first + least], write, force) == WORKS)
+	while (least < (long)count && fate(r, &r->page[first + least], write, force) == WORKS)
 		least++;
-	for (most = least; most < count && fate(r, &r->page[first + most], write, force) <= UNSURE;)
+	for (most = least; most < (long)count && fate(r, &r->page[first + most], write, force) <= UNSURE;)
 		most++;
 	n = n < least ? least : n > most ? most : n;
 	return n ? n : err;
