@@ -16,7 +16,7 @@ set_and_check() {
 
 need() {
 	case $1 in
-	cpus) [ "$(grep -c '^processor' /proc/cpuinfo)" = "$2" ] ;;
+	cpus) [ "$(grep -c '^cpu[0-9]' /proc/stat)" = "$2" ] ;;
 	hugepages) set_and_check /proc/sys/vm/nr_hugepages "$2" ;;
 	sysctl) set_and_check "/proc/sys/$(echo "$2" | tr . /)" "$3" ;;
 	zram) # MiB of swap
