@@ -100,7 +100,7 @@ static inline int get(char *page, uint64_t *first, uint64_t *last)
 	return sig;
 }
 
-static inline int put(char *page, uint64_t value)
+static inline int put(char *page, volatile uint64_t value)
 {
 	int sig = sigsetjmp(fault, 0);
 
