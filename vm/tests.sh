@@ -1,8 +1,9 @@
 # shellcheck shell=sh
 # The guest's side of vm/scenario: reads the list, /vm/list, prepares what it
 # needs and runs its tests one by one. Each has a virtio port of its own for
-# its output; "begin" and "end" lines go to the port "status". The last thing
-# said there is the kernel's taint, a second witness to the log.
+# its output; "begin" and "end" lines go to the port "status". The last things
+# said there are the page size in KiB and the kernel's taint, a second witness to
+# the log.
 
 fd=/dev/virtio-ports
 # For the ordinary user; a program that tests the limit sets its own.
@@ -61,4 +62,5 @@ while read -r key rest; do
 	test) test_one $rest ;;
 	esac
 done </vm/list
+echo "page $(sed -n '/^KernelPageSize: */{s///;s/ kB//p;q}' /proc/self/smaps)" >$fd/status
 echo "taint $(cat /proc/sys/kernel/tainted)" >$fd/status
