@@ -4,15 +4,32 @@
 
 of() { "$TOP/vm/guest" "$GUEST" "$1"; }
 
+# newer_qemu PACKAGE: QEMU is Debian unstable's from here on.
+newer_qemu() {
+	tree=$OUT/guests/$1
+	[ -d "$tree" ] || "$TOP/scripts/unstable" -t "$tree" "$1" qemu-system-data
+	QEMU=$OUT/guests/$GUEST/qemu
+	cat >"$QEMU" <<-END
+		#!/bin/sh
+		exec "$tree"/lib64/ld-linux-x86-64.so.2 --library-path "$tree"/lib/x86_64-linux-gnu \
+			"$tree/bin/$(of qemu)" -L "$tree/share/qemu" "\$@"
+	END
+	chmod +x "$QEMU"
+	export QEMU
+}
+
 # guest NAME: one of tests/guests; from here on the scripts build for it, its
 # packages are there, and vm/initramfs puts its busybox and its vm/run into a guest.
 guest() {
 	GUEST=$1
 	GUEST_ARCH=$(of arch) GUEST_PREFIX=$(of compiler) GUEST_IMAGE=$(of image)
-	export GUEST GUEST_ARCH GUEST_PREFIX GUEST_IMAGE
+	GUEST_MAKE=$(of make)
+	export GUEST GUEST_ARCH GUEST_PREFIX GUEST_IMAGE GUEST_MAKE
 	# shellcheck disable=SC2046 # a list
 	"$TOP/scripts/deps" $(of packages)
 	BUSYBOX=$(last "$TOP/scripts/busybox" "$GUEST_PREFIX") RUN=$OUT/guests/$GUEST/vm/run
 	make -s -C "$TOP/vm" O="$OUT/guests/$GUEST" CC="${GUEST_PREFIX}gcc" "$RUN"
 	export BUSYBOX RUN
+	newer=$(of newer)
+	[ ! "$newer" ] || newer_qemu "$newer"
 }
