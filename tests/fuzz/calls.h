@@ -39,8 +39,14 @@
 #define SYS_mseal		462
 #endif
 
-/* In the middle: where tables of all levels meet. */
-#define ARENA	(1ul << (sizeof(long) == 8 ? 37 : 30))
+/* In the middle: where tables of all levels meet, if there are so many addresses. */
+#if __SIZEOF_LONG__ == 4
+#define ARENA	(1ul << 30)
+#elif defined(__riscv)		/* sv39 has 2^38 */
+#define ARENA	(1ul << 37)
+#else
+#define ARENA	(1ul << 39)
+#endif
 #define PIPE	16		/* pages in a pipe */
 
 #ifdef FUZZ			/* guard-fuzz itself defines them elsewhere */
@@ -295,6 +301,16 @@ static inline long uffd_protect(struct handles *h, unsigned page, unsigned count
 
 	return SYS(ioctl(h->uffd, UFFD_PROTECT, arg));
 }
+
+/*
+ * Does a page that is poisoned stop the machine?  These handlers of page faults
+ * BUG() on VM_FAULT_HWPOISON (docs/base-bugs.md).
+ */
+#if defined(__m68k__) || defined(__mips__) || defined(__sh__) || defined(__sparc__)
+#define POISON_IS_FATAL 1
+#else
+#define POISON_IS_FATAL 0
+#endif
 
 /* The others say how far they came: pages, or -errno. */
 static inline long uffd_fill(struct handles *h, unsigned long request, unsigned page,

@@ -281,7 +281,7 @@ static void lay_out(struct run *r, unsigned slice, unsigned slices, uint64_t see
 	else
 		r->pages = big ? 2 * huge_pages + 2 * HUGE_FROM : 64;
 	r->huge = big && !r->threads ? huge_pages : 0;
-	r->base = (char *)ARENA + (ssize_t)(slice * r->pages - slices * r->pages / 2) * (ssize_t)ps;
+	r->base = (char *)ARENA + (int)(slice * r->pages - slices * r->pages / 2) * (ssize_t)ps;
 	r->report = &reports[slice];
 }
 
