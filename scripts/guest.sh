@@ -11,8 +11,8 @@ newer_qemu() {
 	QEMU=$OUT/guests/$GUEST/qemu
 	cat >"$QEMU" <<-END
 		#!/bin/sh
-		exec "$tree"/lib64/ld-linux-x86-64.so.2 --library-path "$tree"/lib/x86_64-linux-gnu \
-			"$tree/bin/$(of qemu)" -L "$tree/share/qemu" "\$@"
+		exec "$tree"/usr/lib64/ld-linux-x86-64.so.2 --library-path "$tree"/usr/lib/x86_64-linux-gnu \
+			"$tree/usr/bin/$(of qemu)" -L "$tree/usr/share/qemu" "\$@"
 	END
 	chmod +x "$QEMU"
 	export QEMU

@@ -293,6 +293,7 @@ void find_features(void)
 	have.force = pread(mem, &entry, 8, (uintptr_t)page) == 8;
 	mprotect(page, ps, PROT_READ | PROT_WRITE);
 	close(mem);
+	have.huge = !madvise(page, ps, MADV_NOHUGEPAGE);
 	if (madvise(page, ps, MADV_GUARD_INSTALL)) {
 		printf("1..0 # SKIP the kernel has no guard pages\n");
 		exit(4);
@@ -308,6 +309,8 @@ void find_features(void)
 		missing("PAGEMAP_SCAN does not know guards");
 	if (!have.smaps)
 		missing("smaps does not show guards");
+	if (!have.huge)
+		fprintf(stderr, "# the kernel was built without transparent huge pages\n");
 	if (!have.force)
 		fprintf(stderr, "# /proc/self/mem does not pass over protection here\n");
 }

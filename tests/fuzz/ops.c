@@ -177,8 +177,16 @@ ADVISE(DONTDUMP)
 ADVISE(DODUMP)
 ADVISE(MERGEABLE)
 ADVISE(UNMERGEABLE)
-ADVISE(HUGEPAGE)
-ADVISE(NOHUGEPAGE)
+
+static bool do_HUGEPAGE(struct run *r, const struct step *s)
+{
+	return have.huge && advise(r, s, MADV_HUGEPAGE, "MADV_HUGEPAGE");
+}
+
+static bool do_NOHUGEPAGE(struct run *r, const struct step *s)
+{
+	return have.huge && advise(r, s, MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE");
+}
 
 /* Whether there was anything to collapse is not predicted; guards forbid it. */
 static bool do_COLLAPSE(struct run *r, const struct step *s)
