@@ -30,6 +30,7 @@ guest() {
 	BUSYBOX=$(last "$TOP/scripts/busybox" "$GUEST_PREFIX") RUN=$OUT/guests/$GUEST/vm/run
 	make -s -C "$TOP/vm" O="$OUT/guests/$GUEST" CC="${GUEST_PREFIX}gcc" "$RUN"
 	export BUSYBOX RUN
+	unset QEMU
 	newer=$(of newer)
 	[ ! "$newer" ] || newer_qemu "$newer"
 }
