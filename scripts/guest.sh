@@ -23,12 +23,12 @@ newer_qemu() {
 guest() {
 	GUEST=$1
 	GUEST_ARCH=$(of arch) GUEST_PREFIX=$(of compiler) GUEST_IMAGE=$(of image)
-	GUEST_MAKE=$(of make)
-	export GUEST GUEST_ARCH GUEST_PREFIX GUEST_IMAGE GUEST_MAKE
+	GUEST_MAKE=$(of make) GUEST_CC="${GUEST_PREFIX}gcc $(of link)"
+	export GUEST GUEST_ARCH GUEST_PREFIX GUEST_IMAGE GUEST_MAKE GUEST_CC
 	# shellcheck disable=SC2046 # a list
 	"$TOP/scripts/deps" $(of packages)
-	BUSYBOX=$(last "$TOP/scripts/busybox" "$GUEST_PREFIX") RUN=$OUT/guests/$GUEST/vm/run
-	make -s -C "$TOP/vm" O="$OUT/guests/$GUEST" CC="${GUEST_PREFIX}gcc" "$RUN"
+	BUSYBOX=$(last "$TOP/scripts/busybox" "$GUEST_PREFIX" "$GUEST_CC") RUN=$OUT/guests/$GUEST/vm/run
+	make -s -C "$TOP/vm" O="$OUT/guests/$GUEST" CC="$GUEST_CC" "$RUN"
 	export BUSYBOX RUN
 	unset QEMU
 	newer=$(of newer)
