@@ -271,6 +271,20 @@ void check_all(struct run *r)
 	check_range(r, 0, r->pages, 1, r->at);
 }
 
+/* Is there a page where shared memory cannot be mapped, if it is elsewhere too? */
+static bool caches_have_aliases(char *pages)
+{
+	int fd = memfd_create("guard-fuzz", MFD_CLOEXEC);
+	bool not_here, nor_there;
+
+	if (fd < 0 || ftruncate(fd, ps))
+		return false;
+	not_here = mmap(pages, ps, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED;
+	nor_there = mmap(pages + ps, ps, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED;
+	close(fd);
+	return not_here || nor_there;
+}
+
 static void missing(const char *what)
 {
 	fprintf(stderr, "# %s here\n", what);
@@ -302,6 +316,7 @@ void find_features(void)
 	have.scan = scan(fd, page, page + 2 * ps, regions, 2) == 1;
 	close(fd);
 	have.smaps = !flag_missing(page, page + ps, &(struct page){ .guard = true }, &n);
+	have.aliases = caches_have_aliases(page);
 	munmap(page, 2 * ps);
 	if (!have.pagemap)
 		missing("pagemap does not show guards");
@@ -309,6 +324,8 @@ void find_features(void)
 		missing("PAGEMAP_SCAN does not know guards");
 	if (!have.smaps)
 		missing("smaps does not show guards");
+	if (have.aliases)
+		fprintf(stderr, "# caches have aliases: nothing is shared\n");
 	if (!have.huge)
 		fprintf(stderr, "# the kernel was built without transparent huge pages\n");
 	if (!have.force)

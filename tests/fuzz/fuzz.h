@@ -95,7 +95,7 @@ extern const unsigned nr_ops;
 
 /* What the kernel here can do, found out once, and two options. */
 extern struct features {
-	bool pagemap, scan, smaps, force, huge, mainline, wrong_model;
+	bool pagemap, scan, smaps, force, huge, aliases, mainline, wrong_model;
 } have;
 
 /* guard-fuzz.c */

@@ -77,6 +77,8 @@ static bool do_mmap(struct run *r, const struct step *s)
 			prot = p->prot;
 		}
 	}
+	if (have.aliases && maps[which].kind == SHARED)
+		which = maps[which].object < 0 ? 0 : which + 1;
 	object = maps[which].object;
 	fd = object < 0 ? -1 : object == MEMFD ? r->handles.memfd : r->handles.file;
 	if (maps[which].kind == SHARED && object < 0) {
@@ -342,8 +344,9 @@ static bool do_munlock(struct run *r, const struct step *s)
 
 static bool do_mlockall(struct run *r, const struct step *s)
 {
-	int flags = 1 + s->arg % 3 + (s->arg >> 2 & 1 ? 4 : 0);	/* CURRENT, FUTURE, ONFAULT */
-	enum lock lock = flags & 4 ? ONFAULT : LOCKED;
+	static const int which[] = { MCL_CURRENT, MCL_FUTURE, MCL_CURRENT | MCL_FUTURE };
+	int flags = which[s->arg % 3] | (s->arg >> 2 & 1 ? MCL_ONFAULT : 0);
+	enum lock lock = flags & MCL_ONFAULT ? ONFAULT : LOCKED;
 	bool failing = have.mainline;
 	long got = SYS(mlockall(flags));
 	struct page *p;
