@@ -23,7 +23,7 @@ newer_qemu() {
 guest() {
 	GUEST=$1
 	GUEST_ARCH=$(of arch) GUEST_PREFIX=$(of compiler) GUEST_IMAGE=$(of image)
-	GUEST_MAKE=$(of make) GUEST_CC="${GUEST_PREFIX}gcc $(of link)"
+	GUEST_MAKE=$(of make) GUEST_CC="${GUEST_PREFIX}gcc $(of flags)"
 	export GUEST GUEST_ARCH GUEST_PREFIX GUEST_IMAGE GUEST_MAKE GUEST_CC
 	# shellcheck disable=SC2046 # a list
 	"$TOP/scripts/deps" $(of packages)
