@@ -303,13 +303,14 @@ static inline long uffd_protect(struct handles *h, unsigned page, unsigned count
 }
 
 /*
- * Does a page that is poisoned stop the machine?  These handlers of page faults
- * BUG() on VM_FAULT_HWPOISON (docs/base-bugs.md).
+ * Is a page that is poisoned no SIGBUS?  The handlers of page faults of the first
+ * four BUG() on VM_FAULT_HWPOISON, the other two know no such thing (docs/arch.md).
  */
-#if defined(__m68k__) || defined(__mips__) || defined(__sh__) || defined(__sparc__)
-#define POISON_IS_FATAL 1
+#if defined(__m68k__) || defined(__mips__) || defined(__sh__) || defined(__sparc__) || \
+	defined(__arc__) || defined(__arm__)
+#define NO_POISON 1
 #else
-#define POISON_IS_FATAL 0
+#define NO_POISON 0
 #endif
 
 /* The others say how far they came: pages, or -errno. */

@@ -790,7 +790,7 @@ static bool do_uffd_zeropage(struct run *r, const struct step *s)
 
 static bool do_uffd_poison(struct run *r, const struct step *s)
 {
-	return !POISON_IS_FATAL && uffd_fills(r, s, UFFD_POISON, "UFFD_POISON");
+	return !NO_POISON && uffd_fills(r, s, UFFD_POISON, "UFFD_POISON");
 }
 
 static bool do_uffd_continue(struct run *r, const struct step *s)
