@@ -2,18 +2,16 @@
 # What fetches from a suite of Debian that the machine itself does not use.
 # Sourced after lib.sh.
 
-# own_apt ARCHITECTURE SUITE...: from here on apt knows these suites' packages for this
-# architecture, or if that is "source" their sources, and works from a configuration of its
-# own, in $work. The mirrors and the way to reach them (proxies and the like) are the
-# system's, the lists, the cache and the hooks are not, so nothing of the system's apt
-# changes. Signatures are checked against the system's Debian keyring.
+# own_apt KIND SUITE...: from here on apt knows these suites' packages ("deb") or their
+# sources ("deb-src"), and works from a configuration of its own, in $work. The mirrors
+# and the way to reach them (proxies and the like) are the system's, the lists, the cache
+# and the hooks are not, so nothing of the system's apt changes. Signatures are checked
+# against the system's Debian keyring.
 own_apt() {
-	architecture=$1
+	kind=$1
 	shift
-	kind=deb index=Packages
-	if [ "$architecture" = source ]; then
-		kind=deb-src index=Sources architecture=$(dpkg --print-architecture)
-	fi
+	index=Packages
+	[ "$kind" = deb ] || index=Sources
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	[ -e "$keyring" ] || die "no $keyring: apt-get install debian-archive-keyring"
 
@@ -37,8 +35,8 @@ own_apt() {
 	{
 		apt-config dump | grep '^Acquire::'
 		cat <<-CONF
-		APT::Architecture "$architecture";
-		APT::Architectures { "$architecture"; };
+		APT::Architecture "$(dpkg --print-architecture)";
+		APT::Architectures { "$(dpkg --print-architecture)"; };
 		Acquire::AllowInsecureRepositories "false";
 		Acquire::GzipIndexes "true";
 		Acquire::Languages "none";
