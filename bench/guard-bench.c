@@ -496,10 +496,10 @@ static size_t huge_page_size(void)
 
 static void guard_tables(size_t length)
 {
-	size_t i;
+	size_t i, step = huge_page_size();
 
 	map_populated();
-	for (i = 0; i < length; i += huge_page_size())
+	for (i = 0; i < length; i += step)
 		ok(madvise(AREA + i, page, MADV_GUARD_INSTALL),
 		   "MADV_GUARD_INSTALL");
 }
