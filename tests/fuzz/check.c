@@ -72,11 +72,6 @@ void probe(struct run *r, unsigned n, bool write)
 
 	if (write && must != SEGV && must != BUS)
 		write = false, must = fate(r, p, write, false);
-#ifdef __sparc__
-	/* What is not mapped is read first, whatever the access. */
-	if (write && must == SEGV && fate(r, p, false, false) == BUS)
-		write = false, must = BUS;
-#endif
 	r->report->checks++;
 	r->report->guards_touched += p->guard;
 	write_probe(r, n, write, must, r->child || r->last);

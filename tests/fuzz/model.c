@@ -7,6 +7,13 @@ static bool beyond_end(struct run *r, const struct page *p)
 	return p->kind != ANON && !p->own && p->offset >= r->object[p->object].size;
 }
 
+/* sparc64 takes whatever finds no page for a read; with the page, it looks again. */
+#ifdef __sparc__
+#define READS_FIRST true
+#else
+#define READS_FIRST false
+#endif
+
 /* What an access comes to; FORCE: that of a debugger, which minds no protection. */
 enum fate fate(struct run *r, const struct page *p, bool write, bool force)
 {
@@ -16,7 +23,9 @@ enum fate fate(struct run *r, const struct page *p, bool write, bool force)
 		if (write && p->kind == SHARED && !(p->prot & PROT_WRITE))
 			return SEGV;
 	} else if (!(p->prot & (write ? PROT_WRITE : PROT_READ))) {
-		return SEGV;
+		enum fate read = READS_FIRST && write ? fate(r, p, false, false) : WORKS;
+
+		return read == WORKS ? SEGV : read;
 	}
 	if (p->poison == YES || beyond_end(r, p))
 		return BUS;

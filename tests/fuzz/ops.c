@@ -152,11 +152,12 @@ static bool advise(struct run *r, const struct step *s, int advice, const char *
 		result(r, got, want, "madvise(P(%u), %u * ps, %s)", s->page, s->count, name);
 	return true;
 }
-#define ADVISE(name)						\
+#define ADVISE_IF(possible, name)					\
 	static bool do_##name(struct run *r, const struct step *s)	\
 	{								\
-		return advise(r, s, MADV_##name, "MADV_" #name);	\
+		return possible && advise(r, s, MADV_##name, "MADV_" #name);	\
 	}
+#define ADVISE(name) ADVISE_IF(true, name)
 ADVISE(GUARD_INSTALL)
 ADVISE(GUARD_REMOVE)
 ADVISE(DONTNEED)
@@ -179,16 +180,8 @@ ADVISE(DONTDUMP)
 ADVISE(DODUMP)
 ADVISE(MERGEABLE)
 ADVISE(UNMERGEABLE)
-
-static bool do_HUGEPAGE(struct run *r, const struct step *s)
-{
-	return have.huge && advise(r, s, MADV_HUGEPAGE, "MADV_HUGEPAGE");
-}
-
-static bool do_NOHUGEPAGE(struct run *r, const struct step *s)
-{
-	return have.huge && advise(r, s, MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE");
-}
+ADVISE_IF(have.huge, HUGEPAGE)
+ADVISE_IF(have.huge, NOHUGEPAGE)
 
 /* Whether there was anything to collapse is not predicted; guards forbid it. */
 static bool do_COLLAPSE(struct run *r, const struct step *s)
@@ -465,6 +458,19 @@ static bool do_mremap_move(struct run *r, const struct step *s)
 	return true;
 }
 
+/* What a write gives that gave GOT. */
+static long of_write(const struct page *p, enum fate must, long got)
+{
+	if (must == SEGV)
+		return SIGSEGV;
+	if (must == BUS)
+		return SIGBUS;
+	/* What is read first may also be missing, and then that is what shows. */
+	if (!(p->prot & PROT_WRITE))
+		return got == SIGBUS ? SIGBUS : SIGSEGV;
+	return must == UNSURE && got == SIGBUS ? SIGBUS : 0;
+}
+
 static bool do_write(struct run *r, const struct step *s)
 {
 	unsigned i;
@@ -476,12 +482,8 @@ static bool do_write(struct run *r, const struct step *s)
 
 		if (!got)
 			write_page(r, &r->page[n], TAG(s) + i);
-		result(r, got,
-		       must == SEGV		       ? SIGSEGV :
-		       must == BUS		       ? SIGBUS :
-		       must == UNSURE && got == SIGBUS ? SIGBUS :
-							 0,
-		       "put(P(%u), %#lx)", n, (long)TAG(s) + i);
+		result(r, got, of_write(&r->page[n], must, got), "put(P(%u), %#lx)", n,
+		       (long)TAG(s) + i);
 	}
 	return true;
 }
