@@ -27,6 +27,7 @@
 __thread char *base;
 __thread sigjmp_buf fault;
 __thread void *volatile fault_address;
+__thread volatile sig_atomic_t accessing;
 size_t ps;
 
 static struct options {
@@ -320,6 +321,8 @@ static bool in_child(void (*run)(void *), void *arg)
 static void begin_program(struct run *r, uint64_t seed)
 {
 	r->program = stdout;
+	/* Also what a signal ends has then said what it did. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("/* guard-fuzz, seed %llu */\n#include \"calls.h\"\n\nint main(void)\n{\n\tbegin(%u, %d);\n\n",
 	       (unsigned long long)seed, r->pages,
 	       (int)((ssize_t)(ARENA - (uintptr_t)r->base) / (ssize_t)ps));
@@ -464,7 +467,8 @@ static void shrink(uint64_t seed, unsigned slice)
 		}
 	}
 
-	printf("# shrunk to %u steps; cc -Itests/fuzz, and it ends with 1:\n", t.nr);
+	printf("# shrunk to %u steps, the last a \"%s\"; cc -Itests/fuzz, and it ends with 1:\n", t.nr,
+	       ops[t.op].name);
 	t.program = true;
 	still_fails(&t);
 	printf("# there: %s\n", reports[slice].failed ? reports[slice].why : "nothing failed");
