@@ -18,6 +18,11 @@ set_and_check() {
 need() {
 	case $1 in
 	cpus) [ "$(grep -c '^cpu[0-9]' /proc/stat)" = "$2" ] ;;
+	large_folios) # of all sizes that the kernel has, if it has any
+		for size in /sys/kernel/mm/transparent_hugepage/hugepages-*kB/enabled; do
+			! grep -qs '\[never]' "$size" || echo madvise >"$size"
+		done
+		;;
 	hugepages) set_and_check /proc/sys/vm/nr_hugepages "$2" ;;
 	sysctl) set_and_check "/proc/sys/$(echo "$2" | tr . /)" "$3" ;;
 	zram) # MiB of swap
