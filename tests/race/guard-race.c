@@ -469,6 +469,13 @@ static void dumper(struct thread *t)
 	madvise(at(m, page), len * ps, MADV_DODUMP);
 }
 
+/*
+ * The next two leave holes for a moment, and map over them.  Nobody else's mapping
+ * comes there, far below where the kernel finds a place for one.
+ */
+#define HOLES		((char *)(1ul << 40))
+#define HOLES_APART	(1ul << 30)
+
 /* All of a unit, so that page tables move as a whole; or a page further, so not. */
 static void mover(struct thread *t)
 {
@@ -478,8 +485,8 @@ static void mover(struct thread *t)
 	char *to;
 
 	if (!base) {
-		base = mmap(NULL, 6 * len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			    -1, 0);
+		base = mmap(HOLES + HOLES_APART, 6 * len, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		base += len - (uintptr_t)base % len;
 		mem = mmap(base, len, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
@@ -510,7 +517,7 @@ static void mapper(struct thread *t)
 	size_t n = 32, hole = 8 + rnd(t, 8), i;
 	unsigned long value;
 
-	mem = mmap(mem, n * ps, PROT_READ | PROT_WRITE, flags | (mem ? MAP_FIXED : 0), -1, 0);
+	mem = mmap(HOLES, n * ps, PROT_READ | PROT_WRITE, flags | (mem ? MAP_FIXED : 0), -1, 0);
 	guard(t, mem, 4 * ps, true);
 	guard(t, mem + (n - 4) * ps, 4 * ps, true);
 	munmap(mem + hole * ps, 8 * ps);
