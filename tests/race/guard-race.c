@@ -512,16 +512,16 @@ static void mover(struct thread *t)
 /* A mapping of its own, which is taken apart and put together. */
 static void mapper(struct thread *t)
 {
-	static __thread char *mem;
-	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+	char *mem = HOLES;
 	size_t n = 32, hole = 8 + rnd(t, 8), i;
 	unsigned long value;
 
-	mem = mmap(HOLES, n * ps, PROT_READ | PROT_WRITE, flags | (mem ? MAP_FIXED : 0), -1, 0);
+	mmap(mem, n * ps, PROT_READ | PROT_WRITE, flags, -1, 0);
 	guard(t, mem, 4 * ps, true);
 	guard(t, mem + (n - 4) * ps, 4 * ps, true);
 	munmap(mem + hole * ps, 8 * ps);
-	mmap(mem + hole * ps, 8 * ps, PROT_READ | PROT_WRITE, flags | MAP_FIXED, -1, 0);
+	mmap(mem + hole * ps, 8 * ps, PROT_READ | PROT_WRITE, flags, -1, 0);
 	for (i = 0; i < n; i++)
 		if (look(mem + i * ps, &value) != (i < 4 || i >= n - 4 ? SIGSEGV : 0))
 			fail(t, "page %zu of %zu, unmapped and mapped from %zu on", i, n, hole);
