@@ -8,7 +8,9 @@
  *   Prints the address of each area: page N of it is a guard where N % 4 is 1, and
  *   else holds the area's name and N. Then, at each SIGUSR1 (or once) it looks
  *   at all of that, and at the guards of the threads' stacks, and prints "as it
- *   was" or what is wrong. Exits at SIGTERM; with 1 if anything was wrong.
+ *   was" and after how many changes, or what is wrong. SIGUSR2 changes the areas
+ *   and prints "changed": at first guards come, go, and come and go, by N % 8; then
+ *   all guards go. Exits at SIGTERM; with 1 if anything was wrong.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -47,23 +49,45 @@ static struct area {
 };
 
 static bool wrong;
+static int changes;
 static struct stack stacks[THREADS];
 static pthread_barrier_t started;
 
-static bool is_guard(int page)
+/* Is N % 8 of page N one of these? */
+static bool one_of(int page, const char *digits)
 {
-	return page % 4 == 1;
+	return strchr(digits, '0' + page % 8);
 }
 
+static bool is_guard(int page)
+{
+	return one_of(page, changes == 0 ? "15" : changes == 1 ? "126" : "");
+}
+
+static void write_page(char *to, const struct area *a, int page, bool again)
+{
+	snprintf(to, 64, "%s page %d%s", a->name, page, again ? " again" : "");
+}
+
+/* Private memory below a guard is gone, shared memory is not. */
 static void content(char *to, const struct area *a, int page)
 {
-	snprintf(to, 64, "%s page %d", a->name, page);
+	if (changes && a->flags & MAP_PRIVATE && one_of(page, "1246"))
+		*to = '\0';
+	else
+		write_page(to, a, page, changes && one_of(page, "356"));
 }
 
 static void guard(struct area *a, int page)
 {
 	if (madvise(a->p + page * PAGE, PAGE, MADV_GUARD_INSTALL))
 		err(1, "MADV_GUARD_INSTALL in %s memory", a->name);
+}
+
+static void unguard(struct area *a, int page, int pages)
+{
+	if (madvise(a->p + page * PAGE, pages * PAGE, MADV_GUARD_REMOVE))
+		err(1, "MADV_GUARD_REMOVE in %s memory", a->name);
 }
 
 static void make(struct area *a)
@@ -82,16 +106,35 @@ static void make(struct area *a)
 		err(1, "mmap");
 	close(fd);
 	for (page = 0; page < PAGES; page++)
-		content(a->p + page * PAGE, a, page);
+		write_page(a->p + page * PAGE, a, page, false);
 	for (page = 0; page < PAGES; page++)
 		if (is_guard(page))
 			guard(a, page);
 	/* One that comes and goes again, leaving what is next to it. */
 	guard(a, 1);
-	if (madvise(a->p, 2 * PAGE, MADV_GUARD_REMOVE))
-		err(1, "MADV_GUARD_REMOVE");
+	unguard(a, 0, 2);
 	guard(a, 1);
 	printf("%s %p\n", a->name, a->p);
+}
+
+static void change(struct area *a)
+{
+	int page;
+
+	if (changes > 1) {
+		unguard(a, 0, PAGES);
+		return;
+	}
+	for (page = 0; page < PAGES; page++) {
+		if (one_of(page, "5"))
+			unguard(a, page, 1);
+		if (one_of(page, "356"))
+			write_page(a->p + page * PAGE, a, page, true);
+		if (one_of(page, "246"))
+			guard(a, page);
+		if (one_of(page, "4"))
+			unguard(a, page, 1);
+	}
 }
 
 static void through_process_madvise(struct area *a)
@@ -140,7 +183,7 @@ static void look(void)
 			complain("stack", i, "cannot be read");
 	}
 	if (!wrong)
-		puts("as it was");
+		printf("as it was after %d changes\n", changes);
 }
 
 static void *thread(void *arg)
@@ -163,6 +206,7 @@ int main(int argc, char **argv)
 	setbuf(stdout, NULL);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGUSR1);
+	sigaddset(&signals, SIGUSR2);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	for (i = 0; i < sizeof(areas) / sizeof(*areas); i++)
@@ -182,6 +226,12 @@ int main(int argc, char **argv)
 			err(1, "sigwait");
 		if (sig == SIGUSR1 || once)
 			look();
+		if (sig == SIGUSR2) {
+			changes++;
+			for (i = 0; i < sizeof(areas) / sizeof(*areas); i++)
+				change(&areas[i]);
+			puts("changed");
+		}
 	} while (sig != SIGTERM);
 	return wrong;
 }

@@ -27,16 +27,21 @@ address() {
 	printf '%#x' $(($(sed -n "s/^$1 //p" /tmp/guarded | head -n 1) + $2 * 4096))
 }
 
-# What the process itself finds when asked.
-still_as_it_was() {
-	before=$(grep -c -e '^as it was' -e '^wrong' /tmp/guarded)
-	kill -USR1 "$pid" || return
+# tell SIGNAL ANSWER: the process gets it, and has written such a line; 20 seconds at most
+tell() {
+	before=$(grep -c "$2" /tmp/guarded)
+	kill "-$1" "$pid" || return
 	tries=0
-	while [ "$(grep -c -e '^as it was' -e '^wrong' /tmp/guarded)" = "$before" ]; do
+	while [ "$(grep -c "$2" /tmp/guarded)" = "$before" ]; do
 		tries=$((tries + 1))
 		[ $tries -lt 200 ] || return 1
 		sleep 0.1
 	done
+}
+
+# What the process itself finds when asked.
+still_as_it_was() {
+	tell USR1 '^as it was\|^wrong' || return
 	cat /tmp/guarded
 	tail -n 1 /tmp/guarded | grep -q '^as it was'
 }
