@@ -88,7 +88,9 @@ static struct memory {
 
 #define NR_MEMORIES	ARRAY_SIZE(memories)
 #define NR_INSTALLERS	2
+#define NR_OWNERS	(NR_INSTALLERS + 1)	/* the last one is vectorer() */
 #define BLOCK		8	/* neighbouring pages with one owner */
+#define MAX_RANGES	1024	/* IOV_MAX */
 
 static size_t ps, nr, unit;	/* pages in a mapping, in a unit of it */
 
@@ -116,7 +118,7 @@ static enum role role_of(size_t page)
 
 static unsigned owner_of(size_t page)
 {
-	return page / BLOCK % NR_INSTALLERS;
+	return page / BLOCK % NR_OWNERS;
 }
 
 /* Few values, so that KSM finds pages that are the same. */
@@ -329,6 +331,56 @@ static void installer(struct thread *t)
 	did(t, true);
 }
 
+/* Its next run of pages at or behind @page; 0 if there is none. */
+static size_t next_run(unsigned owner, size_t *page)
+{
+	size_t len = 0;
+
+	while (*page < nr && (owner_of(*page) != owner || role_of(*page) != CHURN))
+		(*page)++;
+	while (*page + len < nr && owner_of(*page + len) == owner &&
+	       role_of(*page + len) == CHURN)
+		len++;
+	return len;
+}
+
+/*
+ * All that it owns in a mapping, in one call: it keeps the lock of the VMA for many
+ * ranges, while others wait to change the VMA.
+ */
+static void vectorer(struct thread *t)
+{
+	int advice = rnd(t, 2) ? MADV_GUARD_INSTALL : MADV_GUARD_REMOVE;
+	struct memory *m = &memories[rnd(t, NR_MEMORIES)];
+	struct iovec ranges[MAX_RANGES];
+	size_t page, len, n = 0, i;
+	ssize_t done = 0, ret;
+
+	for (page = 0; n < MAX_RANGES && (len = next_run(NR_INSTALLERS, &page)); page += len) {
+		check_owned(t, m, page, len, "before a vector");
+		ranges[n++] = (struct iovec){ at(m, page), len * ps };
+	}
+	for (i = 0; i < n; ) {
+		errno = EINVAL; /* locked memory: it says how far it came */
+		ret = syscall(SYS_process_madvise, self, ranges + i, n - i, advice, 0);
+		if (ret < 0 && (errno != EINVAL || advice == MADV_GUARD_REMOVE)) {
+			fail(t, "vector of %zu ranges: %s", n - i, strerror(errno));
+			return;
+		}
+		for (done = 0; i < n && done < ret; i++)
+			done += ranges[i].iov_len;
+		if (ret >= 0 && done != ret)
+			fail(t, "a vector ended within a range");
+	}
+	for (i = 0; i < n; i++) {
+		page = ((char *)ranges[i].iov_base - m->mem) / ps;
+		len = ranges[i].iov_len / ps;
+		memset(m->guarded + page, advice == MADV_GUARD_INSTALL, len);
+		check_owned(t, m, page, len, "after a vector");
+	}
+	did(t, n > 1);
+}
+
 /* REMOVE of a range without guards changes nothing, and INSTALL over guards. */
 static void repeater(struct thread *t)
 {
@@ -456,8 +508,23 @@ static void locker(struct thread *t)
 	size_t page, len;
 	struct memory *m = some(t, 32, &page, &len);
 
-	did(t, !mlock2(at(m, page), len * ps, MLOCK_ONFAULT));
+	did(t, !mlock2(at(m, page), len * ps, rnd(t, 2) ? MLOCK_ONFAULT : 0) || errno == ENOMEM);
 	munlock(at(m, page), len * ps);
+}
+
+/* Mostly nothing is locked, so nothing changes, least of all what is counted. */
+static void unlocker(struct thread *t)
+{
+	size_t page, len;
+	struct memory *m = some(t, unit, &page, &len);
+
+	if (rnd(t, 8)) {
+		did(t, !munlock(at(m, page), len * ps));
+		return;
+	}
+	if (!rnd(t, 4))
+		mlockall(MCL_CURRENT | MCL_ONFAULT);
+	did(t, !munlockall());
 }
 
 static void dumper(struct thread *t)
@@ -664,6 +731,7 @@ static void write_protecter(struct thread *t)
 
 static const struct kind kinds[] = {
 	{ "install and remove", NR_INSTALLERS, installer },
+	{ "install and remove in vectors", 1, vectorer },
 	{ "install over guards, remove from data", 1, repeater },
 	{ "reads", 1, reader },
 	{ "writes", 1, writer },
@@ -673,6 +741,7 @@ static const struct kind kinds[] = {
 	{ "fork, exit and kill", 1, forker },
 	{ "mprotect", 1, protector },
 	{ "mlock", 1, locker },
+	{ "munlock and munlockall", 1, unlocker },
 	{ "MADV_DONTDUMP", 1, dumper },
 	{ "mremap", 1, mover },
 	{ "mmap and munmap", 1, mapper },
@@ -809,6 +878,23 @@ static unsigned long event(const char *name)
 	return value;
 }
 
+/* When all is unlocked, nothing may be counted as locked: not less than nothing either. */
+static void check_locked(struct thread *t)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	long long kb = -1;
+	char line[256];
+
+	munlockall();
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmLck: %lld", &kb) == 1)
+			break;
+	if (f)
+		fclose(f);
+	if (kb)
+		fail(t, "VmLck is %lld kB when all is unlocked", kb);
+}
+
 /* Each page, when nobody races any more. */
 static void check_all(struct thread *t)
 {
@@ -826,6 +912,7 @@ static void check_all(struct thread *t)
 static void run_all(uint64_t seed, unsigned seconds)
 {
 	static struct thread threads[MAX_THREADS];
+	struct thread *last = threads;
 	size_t n = 0, k, i;
 
 	for (k = 0; k < NR_KINDS; k++)
@@ -842,8 +929,12 @@ static void run_all(uint64_t seed, unsigned seconds)
 	for (i = 0; i < seconds && !*stop; i++)
 		sleep(1);
 	__atomic_store_n(stop, true, __ATOMIC_SEQ_CST);
-	while (n--)
-		pthread_join(threads[n].thread, NULL);
+	for (i = 0; i < n; i++) {
+		pthread_join(threads[i].thread, NULL);
+		if (threads[i].kind->step == unlocker)
+			last = &threads[i];
+	}
+	check_locked(last);
 	check_all(&threads[0]);
 }
 
