@@ -33,6 +33,22 @@ need() {
 			losetup /dev/loop0 /ext4.img && mount -t ext4 /dev/loop0 /mnt &&
 			chmod 1777 /mnt && export TMPDIR=/mnt
 		;;
+	dax) # ext4 or xfs, on what the list's first memmap= makes persistent memory, likewise
+		# The options are those that let huge pages be mapped.
+		case $2 in
+		ext4) mkfs.ext4 -q -E stride=512 /dev/pmem0 ;;
+		xfs) mkfs.xfs -q -l size=64m,su=32k -d su=2m,sw=1,extszinherit=512 /dev/pmem0 ;;
+		esac && mkdir -p /mnt && mount -t "$2" -o dax /dev/pmem0 /mnt &&
+			chmod 1777 /mnt && export TMPDIR=/mnt
+		;;
+	devdax) # the second as a device, /dev/dax1.0
+		(
+			cd /sys/bus/nd/devices && echo namespace1.0 >../drivers/nd_pmem/unbind &&
+				cat /proc/sys/kernel/random/uuid >dax1.0/uuid && echo ram >dax1.0/mode &&
+				echo 2097152 >dax1.0/align && echo namespace1.0 >dax1.0/namespace &&
+				echo dax1.0 >../drivers/dax_pmem/bind
+		) && [ -c /dev/dax1.0 ]
+		;;
 	*) false ;;
 	esac
 }
