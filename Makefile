@@ -28,7 +28,7 @@ To check it:
   make kernels    guard-pages on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
   make arches     compile what the series touches for every architecture with a compiler
   make test ARCH=NAME
-                  guard-pages on a kernel of another architecture (tests/guests)
+                  guard-pages on a kernel of another architecture (machines/)
   make test-arches  on all of them, and the table in README.md anew
 
 To measure it (docs/measuring.md):
@@ -74,8 +74,8 @@ $(foreach verb,$(filter-out $(VERBS),$(MAKECMDGOALS)),$(if $(filter %.status,$(v
 help:
 	@:$(info $(HELP))
 
-image = bz=$$(scripts/kernel image | tail -n 1) && [ "$$bz" ] &&
-bench = series=$$(scripts/kernel bench) && base=$$(scripts/kernel bench base) && \
+image = bz=$$(scripts/build/kernel image | tail -n 1) && [ "$$bz" ] &&
+bench = series=$$(scripts/build/kernel bench) && base=$$(scripts/build/kernel bench base) && \
 	bench/run "$$series" "$$base" $(foreach row,$(ROWS),'$(row)')
 
 run:
@@ -91,43 +91,49 @@ bench-hold:
 bench-table:
 	@bench/table || [ $$? = 3 ]
 bench-peer:
-	@peer=$$(scripts/kernel bench peer | tail -n 1) && [ "$$peer" ] && \
+	@peer=$$(scripts/build/kernel bench peer | tail -n 1) && [ "$$peer" ] && \
 	bench/measure guard-bench "$$peer" $(O)/bench/mainline.tsv && \
 	bench/measure -p guard-beside "$$peer" $(O)/bench/mainline-beside.tsv && \
 	bench/measure guard-scale "$$peer" $(O)/bench/mainline-scale.tsv && \
 	cp $(O)/bench/mainline.tsv $(O)/bench/mainline-beside.tsv $(O)/bench/mainline-scale.tsv bench/results/
 bench-scale:
-	@series=$$(scripts/kernel bench | tail -n 1) && [ "$$series" ] && \
+	@series=$$(scripts/build/kernel bench | tail -n 1) && [ "$$series" ] && \
 	bench/measure guard-scale "$$series" $(O)/bench/series-scale.tsv && \
 	cp $(O)/bench/series-scale.tsv bench/results/
 bench-size:
-	@series=$$(scripts/kernel bench | tail -n 1) && base=$$(scripts/kernel bench base | tail -n 1) && \
+	@series=$$(scripts/build/kernel bench | tail -n 1) && base=$$(scripts/build/kernel bench base | tail -n 1) && \
 	bench/size "$$series" "$$base" >$(O)/bench/size.txt && cp $(O)/bench/size.txt bench/results/ && \
 	grep -E '^(add|Total)' bench/results/size.txt
 bench-plots:
 	@bench/plots
 bench-all: bench bench-hold bench-peer bench-scale bench-size bench-arches bench-plots
 image:
-	@scripts/kernel image
-deb deb-test tree lint mutants coverage bisect kernels arches test-arches bench-arches test-all export verify pin:
-	@scripts/$@
+	@scripts/build/kernel image
+tree export verify pin:
+	@scripts/series/$@
+deb-test lint mutants coverage bisect kernels arches test-arches test-all:
+	@scripts/check/$@
+deb:
+	@scripts/build/$@
+bench-arches:
+	@bench/arches
 clients:
-	@scripts/clients $(NAMES)
+	@scripts/check/clients $(NAMES)
 fuzz:
-	@scripts/fuzz '$(SECONDS)' '$(SEED)' '$(KERNEL)'
+	@scripts/check/fuzz '$(SECONDS)' '$(SEED)' '$(KERNEL)'
 rebase:
-	@scripts/rebase $(BASE)
+	@scripts/series/rebase $(BASE)
 review:
-	@scripts/review '$(FROM)'
+	@scripts/series/review '$(FROM)'
 clean distclean:
-	@scripts/clean $@
+	@scripts/build/clean $@
 
 # make's own exit code is 2 whatever failed.  Where the code is the answer, a
 # loaded object ends make with it.
 ifneq ($(filter exec test,$(MAKECMDGOALS)),)
 -load $(O)/exit.so
 $(O)/exit.so: scripts/exit.c
-	@scripts/deps && mkdir -p $(O) && gcc -Wall -Wextra -O2 -shared -fPIC -o $@.new $< && mv $@.new $@
+	@scripts/build/deps && mkdir -p $(O) && gcc -Wall -Wextra -O2 -shared -fPIC -o $@.new $< && mv $@.new $@
 endif
 exec test: %: %.status
 	$(exit-as $(O)/$*.status)
@@ -136,5 +142,5 @@ exec.status:
 		{ echo "error: no such program: \"$$1\"; say what to run: make exec PROG='./prog args'" >&2; exit 2; }; \
 	{ $(image) vm/exec "$$bz" "$$PROG"; } || code=$$?; echo $$code >$(O)/$@
 test.status:
-	@code=0; $(if $(ARCH),scripts/test-arches $(ARCH),scripts/test) || code=$$?; echo $$code >$(O)/$@
+	@code=0; $(if $(ARCH),scripts/check/test-arches $(ARCH),scripts/check/test) || code=$$?; echo $$code >$(O)/$@
 .PHONY: exec.status test.status

@@ -1,9 +1,9 @@
 # shellcheck shell=dash
-# shellcheck disable=SC2154 # guest.sh and guest-guarded.sh set log and pid
+# shellcheck disable=SC2154 # in-guest.sh and with-guarded.sh set log and pid
 # CRIU of Debian unstable: dump a process with guards, let it end, restore it; and
 # in rounds, where a later one holds only what has changed since the one before.
-# shellcheck source=tests/clients/guest-guarded.sh
-. /clients/guest-guarded.sh
+# shellcheck source=tests/clients/with-guarded.sh
+. /clients/with-guarded.sh
 name="CRIU $(sed -n 's/^criu //p' /packages)"
 export PATH="$PATH:/usr/sbin"
 

@@ -1,8 +1,8 @@
 # shellcheck shell=dash
-# shellcheck disable=SC2154 # guest.sh and guest-guarded.sh set log and pid
+# shellcheck disable=SC2154 # in-guest.sh and with-guarded.sh set log and pid
 # gdb and gcore of Debian unstable on a process with guards, and the kernel's own core.
-# shellcheck source=tests/clients/guest-guarded.sh
-. /clients/guest-guarded.sh
+# shellcheck source=tests/clients/with-guarded.sh
+. /clients/with-guarded.sh
 name="gdb $(sed -n 's/^gdb //p' /packages)"
 export HOME=/tmp DEBUGINFOD_URLS=
 

@@ -1,5 +1,5 @@
 # shellcheck shell=dash
-# shellcheck disable=SC2154 # guest.sh and guest-guarded.sh set log and pid
+# shellcheck disable=SC2154 # in-guest.sh and with-guarded.sh set log and pid
 # Programs of Debian 12 on the C library's allocator and on guard-malloc.so, with
 # guard pages and with PROT_NONE. The guest's clock counts instructions.
 so=/clients/guard-malloc.so

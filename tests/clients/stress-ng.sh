@@ -1,5 +1,5 @@
 # shellcheck shell=dash
-# shellcheck disable=SC2154 # guest.sh and guest-guarded.sh set log and pid
+# shellcheck disable=SC2154 # in-guest.sh and with-guarded.sh set log and pid
 # stress-ng of Debian unstable, verifying what it does, for a short time each.
 name="stress-ng $(sed -n 's/^stress-ng //p' /packages)"
 

@@ -1,0 +1,157 @@
+# shellcheck shell=sh
+# What the scripts share; sourced by each of them.
+# O=DIR moves everything that is generated out of build/.
+
+# Who starts a script and dies takes it along: an interrupted run leaves
+# nothing running.
+[ "${GUARD_PARENT-}" = "$PPID" ] || GUARD_PARENT=$PPID exec setpriv --pdeathsig TERM "$0" "$@"
+
+TOP=$(cd "$(dirname "$0")" && pwd -P)
+until [ -f "$TOP/base" ]; do TOP=${TOP%/*}; done
+OUT=${O:-$TOP/build}
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+if ! mkdir -p "$OUT" 2>/dev/null || [ ! -w "$OUT" ]; then
+	die "cannot write to $OUT; give another directory with O=DIR"
+fi
+OUT=$(cd "$OUT" && pwd -P)
+case $OUT in
+*[[:space:]:]*) die "the kernel does not build in $OUT (a blank or a colon in the path); give another directory with O=DIR" ;;
+esac
+
+# What is started from here works there too.
+export O="$OUT"
+
+# The caller's make, git and kernel settings are not ours.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CFLAGS CPPFLAGS LDFLAGS CC ARCH CROSS_COMPILE \
+	KBUILD_OUTPUT KCONFIG_CONFIG LLVM V W C
+for variable in $(git rev-parse --local-env-vars 2>/dev/null); do
+	unset "$variable"
+done
+export LC_ALL=C TZ=UTC
+export GIT_CONFIG_GLOBAL="$TOP/scripts/lib/gitconfig" GIT_CONFIG_NOSYSTEM=1
+umask 022
+
+# The pin: package, version, sha256, tree.
+# shellcheck source=base
+. "$TOP/base"
+
+# One run at a time in $OUT: lock "$@" starts the script again under the lock,
+# which lasts as long as anything that was started under it.
+lock() {
+	[ "${GUARD_LOCK-}" != "$OUT" ] || return 0
+	flock -n "$OUT/.lock" true || say "waiting for another run in $OUT"
+	GUARD_LOCK=$OUT exec flock -F "$OUT/.lock" "$0" "$@"
+}
+
+# last COMMAND...: the last line it prints, or its failure.
+last() {
+	printed=$("$@") || exit
+	printf '%s\n' "$printed" | tail -n 1
+}
+
+# room GIGABYTES: is there as much free space?
+room() {
+	free=$(df -Pk "$OUT" | awk 'NR == 2 { print int($4 / 1048576) }')
+	[ "$free" -ge "$1" ] || die "$OUT has $free GB free, this needs $1; free some or give another directory with O=DIR"
+}
+
+PATCHES=${PATCHES:-$TOP/patches}
+
+# record TABLE LINE: a line of tab-separated words takes the place of the one with
+# the same first word, or its place in the order.
+record() {
+	{
+		grep '^#' "$1"
+		{ grep -v -e '^#' -e "^${2%%	*}	" "$1" || :; printf '%s\n' "$2"; } | sort -V
+	} >"$OUT/.table"
+	cat "$OUT/.table" >"$1"
+}
+
+# The compiler cache, the same wherever $OUT is.
+use_ccache() {
+	export CCACHE_DIR="${CCACHE_DIR:-$OUT/ccache}" CCACHE_BASEDIR="$OUT" CCACHE_NOHASHDIR=1
+	# Faster, but then nothing is shared between kernels of different configurations.
+	[ "${CCACHE_NODEPEND-}" ] || export CCACHE_DEPEND=1
+}
+
+# debian_mirror LABEL: the mirror that the machine's own apt is told to use, for
+# Debian or for Debian-Security.
+debian_mirror() {
+	# shellcheck disable=SC2016 # apt fills in the placeholder, not the shell
+	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Label: $1" 'Component: main' |
+		head -n 1 | grep . ||
+		die "apt knows no mirror of $1: run apt-get update, or add one to /etc/apt/sources.list"
+}
+
+# What identifies the series as it lies in patches/.
+series() {
+	[ ! -f "$PATCHES/series" ] || grep -v '^[[:space:]]*\(#\|$\)' "$PATCHES/series" || :
+}
+series_id() {
+	for patch in $(series); do
+		[ -f "$PATCHES/$patch" ] || die "patches/series names $patch, which is not there"
+	done
+	(
+		cd "$PATCHES" || exit
+		series
+		series | xargs -r cat --
+	) | sha256sum | cut -d' ' -f1
+}
+
+# The first new file; Debian's .gitignore ends with one that ignores them all.
+untracked() {
+	grep -vxF '/*' "$OUT/linux/.gitignore" >"$OUT/.gitignore"
+	git -C "$OUT/linux" ls-files --others --exclude-from="$OUT/.gitignore" | head -n 1
+}
+
+# What the tree holds that patches/ does not, in words; nothing if nothing.
+work() {
+	gitdir=$(git -C "$OUT/linux" rev-parse --absolute-git-dir)
+	if [ -d "$gitdir/rebase-merge" ] || [ -d "$gitdir/rebase-apply" ]; then
+		echo "an unfinished rebase or am"
+	elif [ -n "$(git -C "$OUT/linux" status --porcelain)" ]; then
+		echo "uncommitted changes"
+	elif [ -n "$(untracked)" ]; then
+		echo "a new file that is not committed ($(untracked); Debian's .gitignore hides it: git add -f)"
+	elif [ "$(git -C "$OUT/linux" rev-parse HEAD)" != "$(git -C "$OUT/linux" rev-parse series)" ]; then
+		echo "commits that are not in patches/"
+	fi
+}
+
+# Directory DIR gets 0001-....patch and series for base..TIP: the same bytes
+# every time and with every git.
+format_series() {
+	git -C "$OUT/linux" format-patch -q -o "$1" --zero-commit --no-signature \
+		--no-numbered --subject-prefix=PATCH --no-cover-letter --no-thread \
+		--no-attach --no-base --no-from --no-notes --stat=72 --summary \
+		--full-index --no-renames --diff-algorithm=myers --indent-heuristic \
+		-U3 --inter-hunk-context=0 --src-prefix=a/ --dst-prefix=b/ \
+		--no-ext-diff --no-textconv --no-color --no-relative \
+		--encode-email-headers "base..$2"
+	(cd "$1" && find . -name '*.patch' -printf '%f\n' | sort >series)
+}
+
+# FILE:LINE of every line that the series adds to the tree, in the files given.
+added() {
+	# shellcheck disable=SC2154 # who calls it has found the tree
+	git -C "$linux" diff -U0 base HEAD -- "$@" | awk '
+		/^\+\+\+ b\// { file = substr($2, 3) }
+		/^@@ / {
+			split(substr($3, 2), at, ",")
+			n = at[2] == "" ? 1 : at[2]
+			for (i = 0; i < n; i++)
+				print file ":" at[1] + i
+		}'
+}
+
+# about_added LOG: of "FILE:LINE:..." in a log, what is about a line that the
+# series adds.
+about_added() {
+	added . | awk -v tree="$linux/" '
+		NR == FNR { new[$0]; next }
+		{ line = $0; sub("^" tree, "", line); sub(/^(\.\.\/)+|^\.\//, "", line); split(line, at, ":") }
+		(at[1] ":" at[2]) in new { print line }' - "$1" | sort -u
+}
