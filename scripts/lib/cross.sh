@@ -1,14 +1,14 @@
 # shellcheck shell=sh
-# What it takes to build for a guest of another architecture and to run it. Sourced
+# What it takes to build for a machine of another architecture and to run it. Sourced
 # after common.sh.
 
-of() { "$TOP/vm/machine" "$GUEST" "$1"; }
+of() { "$TOP/vm/machine" "$GUEST_MACHINE" "$1"; }
 
 # newer_qemu PACKAGE: QEMU is Debian unstable's from here on.
 newer_qemu() {
-	tree=$OUT/guests/$1
+	tree=$OUT/machines/$1
 	[ -d "$tree" ] || "$TOP/scripts/build/unstable" -t "$tree" "$1" qemu-system-data
-	QEMU=$OUT/guests/$GUEST/qemu
+	QEMU=$OUT/machines/$GUEST_MACHINE/qemu
 	cat >"$QEMU" <<-END
 		#!/bin/sh
 		exec "$tree"/usr/lib64/ld-linux-x86-64.so.2 --library-path "$tree"/usr/lib/x86_64-linux-gnu \
@@ -18,17 +18,17 @@ newer_qemu() {
 	export QEMU
 }
 
-# guest NAME: one of machines/; from here on the scripts build for it, its
+# machine NAME: one of machines/; from here on the scripts build for it, its
 # packages are there, and vm/initramfs puts its busybox and its vm/run into a guest.
-guest() {
-	GUEST=$1
+machine() {
+	GUEST_MACHINE=$1
 	GUEST_ARCH=$(of arch) GUEST_PREFIX=$(of compiler) GUEST_IMAGE=$(of image)
 	GUEST_MAKE=$(of make) GUEST_CC="${GUEST_PREFIX}gcc $(of flags)"
-	export GUEST GUEST_ARCH GUEST_PREFIX GUEST_IMAGE GUEST_MAKE GUEST_CC
+	export GUEST_MACHINE GUEST_ARCH GUEST_PREFIX GUEST_IMAGE GUEST_MAKE GUEST_CC
 	# shellcheck disable=SC2046 # a list
 	"$TOP/scripts/build/deps" $(of packages)
-	BUSYBOX=$(last "$TOP/scripts/build/busybox" "$GUEST_PREFIX" "$GUEST_CC") RUN=$OUT/guests/$GUEST/vm/run
-	make -s -C "$TOP/vm" O="$OUT/guests/$GUEST" CC="$GUEST_CC" "$RUN"
+	BUSYBOX=$(last "$TOP/scripts/build/busybox" "$GUEST_PREFIX" "$GUEST_CC") RUN=$OUT/machines/$GUEST_MACHINE/vm/run
+	make -s -C "$TOP/vm" O="$OUT/machines/$GUEST_MACHINE" CC="$GUEST_CC" "$RUN"
 	export BUSYBOX RUN
 	unset QEMU
 	newer=$(of newer)
