@@ -1,17 +1,35 @@
 # shellcheck shell=sh
-# What the scripts share; sourced by each of them.
+# The shell library: sourced by every script of scripts/, vm/, bench/ and demo/.
 # O=DIR moves everything that is generated out of build/.
 
-# Who starts a script and dies takes it along: an interrupted run leaves
-# nothing running.
-[ "${GUARD_PARENT-}" = "$PPID" ] || GUARD_PARENT=$PPID exec setpriv --pdeathsig TERM "$0" "$@"
-
-TOP=$(cd "$(dirname "$0")" && pwd -P)
+here=$(cd "$(dirname "$0")" && pwd -P)
+TOP=$here
 until [ -f "$TOP/base" ]; do TOP=${TOP%/*}; done
+
+# A script of scripts/ ends when what started it does: an interrupted run leaves
+# nothing running.
+case $here in
+"$TOP"/scripts/*) [ "${GUARD_PARENT-}" = "$PPID" ] || GUARD_PARENT=$PPID exec setpriv --pdeathsig TERM "$0" "$@" ;;
+esac
+
 OUT=${O:-$TOP/build}
 
 say() { printf '%s\n' "$*" >&2; }
-die() { say "error: $*"; exit 1; }
+
+# progress TEXT...: with the seconds since the first script that said so began.
+BEGIN=${BEGIN:-$(date +%s)}
+export BEGIN
+progress() { printf '[%4d s] %s\n' "$(($(date +%s) - BEGIN))" "$*" >&2; }
+
+# die [CODE] MESSAGE...: CODE is 1 unless it is given.
+die() {
+	case $1 in
+	*[!0-9]*) code=1 ;;
+	*) code=$1 && shift ;;
+	esac
+	say "error: $*"
+	exit "$code"
+}
 
 if ! mkdir -p "$OUT" 2>/dev/null || [ ! -w "$OUT" ]; then
 	die "cannot write to $OUT; give another directory with O=DIR"
@@ -154,4 +172,40 @@ about_added() {
 		NR == FNR { new[$0]; next }
 		{ line = $0; sub("^" tree, "", line); sub(/^(\.\.\/)+|^\.\//, "", line); split(line, at, ":") }
 		(at[1] ":" at[2]) in new { print line }' - "$1" | sort -u
+}
+
+# harness: builds the C programs of vm/, which costs nothing if they are there.
+harness() { make -s -C "$TOP/vm" O="$OUT" || die 2 "cannot build the programs of vm/"; }
+
+# scratch: $tmp, a directory that goes away with the script, as do the children
+# that run and $helpers know.
+scratch() {
+	mkdir -p "$OUT/vm"
+	tmp=$(mktemp -d) || exit 2
+	child='' helpers='' code=0
+	exec 3<&0 # a background command would get /dev/null
+	trap leave EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+}
+
+# run COMMAND...: in the background, so that a signal to this script (SIGKILL
+# too) ends the command, and at once; leaves its exit code in $code.
+run() {
+	setpriv --pdeathsig TERM "$@" <&3 &
+	child=$!
+	code=0
+	wait "$child" || code=$?
+	child=
+}
+
+leave() {
+	if [ "$child" ]; then
+		kill "$child" 2>/dev/null || :
+		wait "$child" || :
+	fi
+	# shellcheck disable=SC2086 # process ids
+	[ ! "$helpers" ] || kill $helpers 2>/dev/null || :
+	rm -rf "$tmp"
 }
