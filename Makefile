@@ -5,7 +5,8 @@ To see it:
   make run        boot the patched kernel and show guard pages at work
   make shell      a shell in that kernel
   make exec PROG='./prog args'
-                  your own program in that kernel; its exit code is make's
+                  your own program in that kernel.  If it fails make exits
+                  with 2; vm/exec './prog args' exits as the program does
 
 To use it:
   make deb        Debian packages of the patched kernel, from Debian's own configuration
@@ -68,8 +69,8 @@ VERBS := help run shell exec deb deb-test image tree test test-all \
 .NOTPARALLEL:
 unexport MAKEFLAGS
 
-$(foreach verb,$(filter-out $(VERBS),$(MAKECMDGOALS)),$(if $(filter %.status,$(verb)),,\
-	$(error there is no verb "$(verb)"; `make` lists what there is)))
+$(foreach verb,$(filter-out $(VERBS),$(MAKECMDGOALS)),\
+	$(error there is no verb "$(verb)"; `make` lists what there is))
 
 help:
 	@:$(info $(HELP))
@@ -82,6 +83,10 @@ run:
 	@$(image) demo/run "$$bz"
 shell:
 	@$(image) vm/shell "$$bz"
+exec:
+	@vm/exec "$$PROG"
+test:
+	@$(if $(ARCH),scripts/check/test-arches $(ARCH),scripts/check/test)
 bench:
 	@$(bench) || [ $$? = 3 ]
 bench-check:
@@ -127,20 +132,3 @@ review:
 	@scripts/series/review '$(FROM)'
 clean distclean:
 	@scripts/build/clean $@
-
-# make's own exit code is 2 whatever failed.  Where the code is the answer, a
-# loaded object ends make with it.
-ifneq ($(filter exec test,$(MAKECMDGOALS)),)
--load $(O)/exit.so
-$(O)/exit.so: scripts/exit.c
-	@scripts/build/deps && mkdir -p $(O) && gcc -Wall -Wextra -O2 -shared -fPIC -o $@.new $< && mv $@.new $@
-endif
-exec test: %: %.status
-	$(exit-as $(O)/$*.status)
-exec.status:
-	@code=0; set -f; set -- $$PROG; which "$$1" >/dev/null || \
-		{ echo "error: no such program: \"$$1\"; say what to run: make exec PROG='./prog args'" >&2; exit 2; }; \
-	{ $(image) vm/exec "$$bz" "$$PROG"; } || code=$$?; echo $$code >$(O)/$@
-test.status:
-	@code=0; $(if $(ARCH),scripts/check/test-arches $(ARCH),scripts/check/test) || code=$$?; echo $$code >$(O)/$@
-.PHONY: exec.status test.status
