@@ -46,10 +46,10 @@ To measure it (docs/measuring.md):
   make bench-all    all of that, and what bench-hold does
 
 To change it (docs/carrying.md):
-  make export     write the commits of the tree to patches/
+  make export     write the commits of the tree to patches/, the files they add to view/
   make review FROM=COMMIT
                   what has changed in the series since that commit of this repo
-  make verify     prove that base plus patches/ is the tree, byte for byte
+  make verify     prove that base plus patches/ is the tree, byte for byte, and view/ current
   make rebase     try the series on each 6.12.y that Debian has; BASE=VERSION
                   on that one
   make pin        make the mirrors' newest 6.12.y the base

@@ -152,6 +152,18 @@ format_series() {
 	(cd "$1" && find . -name '*.patch' -printf '%f\n' | sort >series)
 }
 
+# write_view DIR COMMIT: DIR gets the files that the series adds, as they are in COMMIT.
+write_view() {
+	rm -rf "$1"
+	mkdir "$1"
+	# shellcheck disable=SC2046 # no file there has a blank in its name
+	(
+		dir=$1 commit=$2
+		set -- $(git -C "$OUT/linux" diff --no-renames --name-only --diff-filter=A base "$commit")
+		[ $# = 0 ] || git -C "$OUT/linux" archive "$commit" "$@" | tar -x -C "$dir"
+	)
+}
+
 # FILE:LINE of every line that the series adds to the tree, in the files given.
 added() {
 	# shellcheck disable=SC2154 # who calls it has found the tree
