@@ -47,6 +47,8 @@ To measure it (docs/measuring.md):
 
 To change it (docs/carrying.md):
   make export     write the commits of the tree to patches/, the files they add to view/
+  make mail       write the series as it would be posted to build/mail; refuses if
+                  checkpatch complains or a mail is over 60 KB
   make review FROM=COMMIT
                   what has changed in the series since that commit of this repo
   make verify     prove that base plus patches/ is the tree, byte for byte, and view/ current
@@ -64,7 +66,7 @@ endef
 O ?= build
 VERBS := help run shell exec deb deb-test image tree test test-all \
 	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-arches bench-plots bench-all \
-	lint mutants coverage bisect kernels arches test-arches clients fuzz export verify review rebase pin clean distclean
+	lint mutants coverage bisect kernels arches test-arches clients fuzz export mail verify review rebase pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -114,7 +116,7 @@ bench-plots:
 bench-all: bench bench-hold bench-peer bench-scale bench-size bench-arches bench-plots
 image:
 	@scripts/build/kernel image
-tree export verify pin:
+tree export mail verify pin:
 	@scripts/series/$@
 deb-test lint mutants coverage bisect kernels arches test-arches test-all:
 	@scripts/check/$@

@@ -139,17 +139,19 @@ work() {
 	fi
 }
 
-# Directory DIR gets 0001-....patch and series for base..TIP: the same bytes
-# every time and with every git.
+# format_series DIR TIP [OPTION]...: DIR gets 0001-....patch and series for base..TIP,
+# the same bytes every time and with every git.
 format_series() {
-	git -C "$OUT/linux" format-patch -q -o "$1" --zero-commit --no-signature \
+	dir=$1 tip=$2
+	shift 2
+	git -C "$OUT/linux" format-patch -q -o "$dir" --zero-commit --no-signature \
 		--no-numbered --subject-prefix=PATCH --no-cover-letter --no-thread \
 		--no-attach --no-base --no-from --no-notes --stat=72 --summary \
 		--full-index --no-renames --diff-algorithm=myers --indent-heuristic \
 		-U3 --inter-hunk-context=0 --src-prefix=a/ --dst-prefix=b/ \
 		--no-ext-diff --no-textconv --no-color --no-relative \
-		--encode-email-headers "base..$2"
-	(cd "$1" && find . -name '*.patch' -printf '%f\n' | sort >series)
+		--encode-email-headers "$@" "base..$tip"
+	(cd "$dir" && find . -name '*.patch' -printf '%f\n' | sort >series)
 }
 
 # write_view DIR COMMIT: DIR gets the files that the series adds, as they are in COMMIT.
