@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# The guest's side of vm/scenario: reads the list, /vm/list, prepares what it
+# The guest's side of vm/scenario: reads the scenario, /vm/scenario, prepares what it
 # needs and runs its tests one by one. Each has a virtio port of its own for
 # its output; "begin" and "end" lines go to the port "status". The last things
 # said there are the page size in KiB and the kernel's taint, a second witness to
@@ -33,7 +33,7 @@ need() {
 			losetup /dev/loop0 /ext4.img && mount -t ext4 /dev/loop0 /mnt &&
 			chmod 1777 /mnt && export TMPDIR=/mnt
 		;;
-	dax) # ext4 or xfs, on what the list's first memmap= makes persistent memory, likewise
+	dax) # ext4 or xfs, on what the scenario's first memmap= makes persistent memory, likewise
 		# The options are those that let huge pages be mapped.
 		case $2 in
 		ext4) mkfs.ext4 -q -E stride=512 /dev/pmem0 ;;
@@ -75,13 +75,13 @@ while read -r key rest; do
 	need | cpus)
 		[ "$key" = need ] || rest="cpus $rest"
 		if ! need $rest; then
-			echo "init: the guest cannot have what the list needs: $rest"
+			echo "init: the guest cannot have what the scenario needs: $rest"
 			echo "error cannot have: $rest" >$fd/status
 			return 2
 		fi
 		;;
 	test) test_one $rest ;;
 	esac
-done </vm/list
+done </vm/scenario
 echo "page $(sed -n '/^KernelPageSize: */{s///;s/ kB//p;q}' /proc/self/smaps)" >$fd/status
 echo "taint $(cat /proc/sys/kernel/tainted)" >$fd/status

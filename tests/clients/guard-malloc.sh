@@ -140,7 +140,7 @@ out_of_vmas() {
 raised() { [ "$(figure "$1" "$2" prot-none+ 4)" = completed ]; }
 alike() { [ "$(figure "$1" "$2" prot-none 4)" = completed ]; }
 
-selftest() { LD_PRELOAD=$so GUARD_MALLOC=$1 GUARD_MALLOC_MIN=$2 /clients/guard-malloc-test; }
+own_test() { LD_PRELOAD=$so GUARD_MALLOC=$1 GUARD_MALLOC_MIN=$2 /clients/guard-malloc-test; }
 refuses() {
 	LD_PRELOAD=$so GUARD_MALLOC=guards /clients/guard-malloc-test >/tmp/out 2>/tmp/err && return 1
 	[ $? = 2 ] && [ "$(wc -l </tmp/err)" = 1 ] && grep -q 'this kernel has no guard pages' /tmp/err
@@ -148,10 +148,10 @@ refuses() {
 
 run_git >/tmp/git.sh
 line guard-malloc 'without it the self-test fails' sh -c '! /clients/guard-malloc-test'
-line guard-malloc 'self-test with PROT_NONE' selftest prot-none 4096
+line guard-malloc 'self-test with PROT_NONE' own_test prot-none 4096
 if kernel_has_guards; then
-	line guard-malloc 'self-test with guard pages' selftest guards 4096
-	line guard-malloc 'the same for every allocation' selftest guards 1
+	line guard-malloc 'self-test with guard pages' own_test guards 4096
+	line guard-malloc 'the same for every allocation' own_test guards 1
 	for which in python3-rows:4096 python3-words:1 sqlite3-memory:4096 sqlite3-file:4096 git:4096 git:1 gcc:4096 gcc:1; do
 		name=${which%:*} min=${which#*:}
 		one "$name" "$min"
@@ -166,6 +166,6 @@ if kernel_has_guards; then
 		esac
 	done
 else
-	line guard-malloc 'self-test with guard pages' selftest guards 4096
+	line guard-malloc 'self-test with guard pages' own_test guards 4096
 	line guard-malloc 'without guard pages it says so and exits with 2' refuses
 fi
