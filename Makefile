@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # The verbs; the work is in scripts/, vm/ and demo/.
 
 define HELP

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # budgets.tsv with the medians of series.tsv, and 2 %, in the place of the
 # budgets; those that say "base" stay.
 # usage: awk -f bench/hold.awk build/bench/series.tsv bench/budgets.tsv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 # The guest's side of bench/measure: what this kernel is, and the table.
 tsv=/dev/virtio-ports/tsv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # What guards cost as they become many.  The columns of the TSVs:
 #   1 kind, 2 method, 3 number, 4 to 6 instructions (median, least, greatest),
 #   8 VMAs, 9 VmPTE, 10 VMA slab, 11 maple slab, 13 and 14 least and greatest of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # Results of bench/measure side by side.  Before each file its kind is given:
 # kind=budgets, kind=series, and optionally kind=base, kind=mainline, kind=arm64,
 # kind=riscv64 (the series there).  PROT_NONE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 # The guest's side of vm/scenario: reads the scenario, /vm/scenario, prepares what it
 # needs and runs its tests one by one. Each has a virtio port of its own for

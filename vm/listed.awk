@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # The names of the tests behind a kselftest's -l, which prints three columns:
 # fixtures, and beside each its variants and its tests.
 function flush(v, t) {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # The results of vm/scenario as a table, the sum on the last line, and the
 # gravest exit code.
 function grave(code) {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 # What fetches from a suite of Debian that the machine itself does not use.
 # Sourced after common.sh.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 # The shell library: sourced by every script of scripts/, vm/, bench/ and demo/.
 # O=DIR moves everything that is generated out of build/.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 # What it takes to build for a machine of another architecture and to run it. Sourced
 # after common.sh.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # The table of guard-malloc.sh's figures.
 BEGIN {
 	FS = "\t"

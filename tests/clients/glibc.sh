@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # Debian unstable's C library: guard pages under thread stacks.
 case_of() { /clients/glibc "$@"; }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # shellcheck disable=SC2154 # in-guest.sh and with-guarded.sh set log and pid
 # Programs of Debian 12 on the C library's allocator and on guard-malloc.so, with

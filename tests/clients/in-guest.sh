@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # The guest's side of scripts/check/clients: one client, its lines to the port "lines":
 #	RESULT <tab> PROGRAM <tab> CLAIM

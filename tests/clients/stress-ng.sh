@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # shellcheck disable=SC2154 # in-guest.sh and with-guarded.sh set log and pid
 # stress-ng of Debian unstable, verifying what it does, for a short time each.
