@@ -3,11 +3,10 @@
 # What fetches from a suite of Debian that the machine itself does not use.
 # Sourced after common.sh.
 
-# own_apt KIND SUITE...: from here on apt knows these suites' packages ("deb") or their
-# sources ("deb-src"), and works from a configuration of its own, in $work. The mirrors
-# and the way to reach them (proxies and the like) are the system's, the lists, the cache
-# and the hooks are not, so nothing of the system's apt changes. Signatures are checked
-# against the system's Debian keyring.
+# own_apt KIND SUITE...: makes apt use the packages ("deb") or the sources ("deb-src")
+# of these suites, with a configuration of its own in $work.  The mirrors and the proxy
+# settings are the system's; lists, cache and hooks are separate, so the system's apt
+# does not change.  Signatures are checked against the system's Debian keyring.
 own_apt() {
 	kind=$1
 	shift
@@ -16,8 +15,8 @@ own_apt() {
 	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 	[ -e "$keyring" ] || die "no $keyring: apt-get install debian-archive-keyring"
 
-	# A path outside the build directory, so that apt's download user can get
-	# at it wherever the checkout is.
+	# A path outside the build directory, so that apt's download user can read it
+	# wherever the checkout is.
 	work=$(mktemp -d)
 	trap 'rm -rf "$work"' EXIT
 	trap 'exit 1' HUP INT TERM
@@ -59,7 +58,7 @@ own_apt() {
 		die "cannot read Debian's $* at $mirror: $(apt_said)"
 }
 
-# The first error of what wrote $work/log.
+# Print the first error of the command that wrote $work/log.
 apt_said() {
 	grep -m 1 '^[EW]:' "$work/log" || echo 'apt-get failed'
 }

@@ -40,10 +40,10 @@ case $OUT in
 *[[:space:]:]*) die "the kernel does not build in $OUT (a blank or a colon in the path); give another directory with O=DIR" ;;
 esac
 
-# What is started from here works there too.
+# Child processes use the same directory.
 export O="$OUT"
 
-# The caller's make, git and kernel settings are not ours.
+# Ignore the caller's settings for make, git and the kernel.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CFLAGS CPPFLAGS LDFLAGS CC ARCH CROSS_COMPILE \
 	KBUILD_OUTPUT KCONFIG_CONFIG LLVM V W C
 for variable in $(git rev-parse --local-env-vars 2>/dev/null); do
@@ -57,21 +57,21 @@ umask 022
 # shellcheck source=base
 . "$TOP/base"
 
-# One run at a time in $OUT: lock "$@" starts the script again under the lock,
-# which lasts as long as anything that was started under it.
+# Only one run at a time may use $OUT: lock "$@" restarts the script under a lock,
+# which is held until the last child process has ended.
 lock() {
 	[ "${GUARD_LOCK-}" != "$OUT" ] || return 0
 	flock -n "$OUT/.lock" true || say "waiting for another run in $OUT"
 	GUARD_LOCK=$OUT exec flock -F "$OUT/.lock" "$0" "$@"
 }
 
-# last COMMAND...: the last line it prints, or its failure.
+# last COMMAND...: prints the last line of its output, or fails as it does.
 last() {
 	printed=$("$@") || exit
 	printf '%s\n' "$printed" | tail -n 1
 }
 
-# room GIGABYTES: is there as much free space?
+# room GIGABYTES: dies unless there is this much free space.
 room() {
 	free=$(df -Pk "$OUT" | awk 'NR == 2 { print int($4 / 1048576) }')
 	[ "$free" -ge "$1" ] || die "$OUT has $free GB free, this needs $1; free some or give another directory with O=DIR"
@@ -79,8 +79,8 @@ room() {
 
 PATCHES=${PATCHES:-$TOP/patches}
 
-# record TABLE LINE: a line of tab-separated words takes the place of the one with
-# the same first word, or its place in the order.
+# record TABLE LINE: replaces the tab-separated line with the same first word, or
+# inserts the line in sort order.
 record() {
 	{
 		grep '^#' "$1"
@@ -89,15 +89,15 @@ record() {
 	cat "$OUT/.table" >"$1"
 }
 
-# The compiler cache, the same wherever $OUT is.
+# The compiler cache, which does not depend on $OUT.
 use_ccache() {
 	export CCACHE_DIR="${CCACHE_DIR:-$OUT/ccache}" CCACHE_BASEDIR="$OUT" CCACHE_NOHASHDIR=1
-	# Faster, but then nothing is shared between kernels of different configurations.
+	# This is faster, but kernels of different configurations would share nothing.
 	[ "${CCACHE_NODEPEND-}" ] || export CCACHE_DEPEND=1
 }
 
-# debian_mirror LABEL: the mirror that the machine's own apt is told to use, for
-# Debian or for Debian-Security.
+# debian_mirror LABEL: prints the mirror that the system's apt uses for Debian or for
+# Debian-Security.
 debian_mirror() {
 	# shellcheck disable=SC2016 # apt fills in the placeholder, not the shell
 	apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Label: $1" 'Component: main' |
@@ -105,7 +105,7 @@ debian_mirror() {
 		die "apt knows no mirror of $1: run apt-get update, or add one to /etc/apt/sources.list"
 }
 
-# What identifies the series as it lies in patches/.
+# Print an identifier of the series in patches/.
 series() {
 	[ ! -f "$PATCHES/series" ] || grep -v '^[[:space:]]*\(#\|$\)' "$PATCHES/series" || :
 }
@@ -120,13 +120,13 @@ series_id() {
 	) | sha256sum | cut -d' ' -f1
 }
 
-# The first new file; Debian's .gitignore ends with one that ignores them all.
+# Print the first new file.  The last line of Debian's .gitignore hides all new files.
 untracked() {
 	grep -vxF '/*' "$OUT/linux/.gitignore" >"$OUT/.gitignore"
 	git -C "$OUT/linux" ls-files --others --exclude-from="$OUT/.gitignore" | head -n 1
 }
 
-# What the tree holds that patches/ does not, in words; nothing if nothing.
+# Describe the work in the tree that is not in patches/; print nothing if there is none.
 work() {
 	gitdir=$(git -C "$OUT/linux" rev-parse --absolute-git-dir)
 	if [ -d "$gitdir/rebase-merge" ] || [ -d "$gitdir/rebase-apply" ]; then
@@ -167,7 +167,7 @@ write_view() {
 	)
 }
 
-# FILE:LINE of every line that the series adds to the tree, in the files given.
+# Print FILE:LINE of each line that the series adds to the given files.
 added() {
 	# shellcheck disable=SC2154 # who calls it has found the tree
 	git -C "$linux" diff -U0 base HEAD -- "$@" | awk '
@@ -180,8 +180,8 @@ added() {
 		}'
 }
 
-# about_added LOG: of "FILE:LINE:..." in a log, what is about a line that the
-# series adds.
+# about_added LOG: prints the lines "FILE:LINE:..." of a log that refer to a line that
+# the series adds.
 about_added() {
 	added . | awk -v tree="$linux/" '
 		NR == FNR { new[$0]; next }

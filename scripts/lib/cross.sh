@@ -5,7 +5,7 @@
 
 of() { "$TOP/vm/machine" "$GUEST_MACHINE" "$1"; }
 
-# newer_qemu PACKAGE: QEMU is Debian unstable's from here on.
+# newer_qemu PACKAGE: switches to the QEMU of Debian unstable.
 newer_qemu() {
 	tree=$OUT/machines/$1
 	[ -d "$tree" ] || "$TOP/scripts/build/unstable" -t "$tree" "$1" qemu-system-data
