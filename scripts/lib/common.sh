@@ -105,6 +105,16 @@ debian_mirror() {
 		die "apt knows no mirror of $1: run apt-get update, or add one to /etc/apt/sources.list"
 }
 
+# programs SCENARIO...: print the programs that these scenarios run.
+programs() {
+	awk '$1 == "test" { print $5 } $1 == "program" { for (i = 2; i <= NF; i++) print $i }' "$@" | sort -u
+}
+
+# The selftests that the series adds.
+selftests() {
+	(cd "$OUT/linux/tools/testing/selftests/mm" && printf '%s\n' guard-*.c | sed 's/\.c$//')
+}
+
 # Print an identifier of the series in patches/.
 series() {
 	[ ! -f "$PATCHES/series" ] || grep -v '^[[:space:]]*\(#\|$\)' "$PATCHES/series" || :
