@@ -27,10 +27,10 @@ To check it:
   make clients    glibc, CRIU, stress-ng, strace, gdb of Debian unstable, and a guarded
                   allocator under git, sqlite3, python3, gcc; NAMES='criu gdb' only these
   make bisect     build and boot the kernel after each patch in turn
-  make kernels    guard-pages on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
+  make kernels    the selftests on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
   make arches     compile what the series touches for every architecture with a compiler
   make test ARCH=NAME
-                  guard-pages on a kernel of another architecture (machines/)
+                  the selftests on a kernel of another architecture (tests/guests)
   make test-arches  on all of them, and the table in README.md anew
 
 To measure it (docs/measuring.md):
