@@ -30,7 +30,7 @@ To check it:
   make kernels    the selftests on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
   make arches     compile what the series touches for every architecture with a compiler
   make test ARCH=NAME
-                  the selftests on a kernel of another architecture (tests/guests)
+                  the selftests on a kernel of another architecture (machines/)
   make test-arches  on all of them, and the table in README.md anew
 
 To measure it (docs/measuring.md):
