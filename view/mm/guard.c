@@ -1,0 +1,894 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guard pages: madvise(MADV_GUARD_INSTALL) and madvise(MADV_GUARD_REMOVE)
+ *
+ * A guard page is a page table entry with a marker (PTE_MARKER_GUARD) instead
+ * of a page.  An access to it raises SIGSEGV.
+ *
+ * The first part of this file deals with entries of one page table, the second
+ * with the guards of a VMA, for fork and populate, the third with requests.
+ *
+ * Installing takes one pass over the range.  Empty entries become markers.  As
+ * long as all entries are empty, that is all: there is no mmu notifier, and a TLB
+ * flush only if a page table was zapped by somebody who has not flushed yet.  At
+ * the first entry that maps something, the walk stops and sets up an mmu_gather
+ * and a notifier.  Then the zap exchanges mapped pages for markers under the page
+ * table lock, so a page that is faulted in first is just one more to exchange.
+ *
+ * See Documentation/userspace-api/guard_pages.rst for the interface.
+ */
+
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
+#include <linux/mman.h>
+#include <linux/mmu_notifier.h>
+#include <linux/pagewalk.h>
+#include <linux/sched/signal.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/uio.h>
+#include <linux/uprobes.h>
+#include <linux/userfaultfd_k.h>
+
+#include <asm/tlb.h>
+#include <asm/tlbflush.h>
+
+#include "guard.h"
+#include "internal.h"
+
+/*
+ * The marker and the soft-dirty bit: the page is not what it was.  A checkpointer
+ * that does not know guards would otherwise take the entry for a page that is
+ * swapped out and unchanged, and restore the data that the guard discarded.
+ */
+static inline pte_t make_guard_pte(void)
+{
+	return pte_swp_mksoft_dirty(make_pte_marker(PTE_MARKER_GUARD));
+}
+
+/* Only a guard whose soft-dirty bit has been cleared has to be decoded. */
+static inline bool is_guard_pte(pte_t pte)
+{
+	return pte_same(pte, make_guard_pte()) || is_guard_pte_marker(pte);
+}
+
+/*
+ * Runs of guards are dealt with a cache line of entries at a time.  Entries of such
+ * a block are read without ptep_get(), so that the compiler can compare them in
+ * memory.  The page table lock excludes other writers.  The accessed and dirty bits
+ * that a CPU may set are in present entries only, which never match.
+ */
+#define PTE_BLOCK 8
+
+#define __for_each_in_pte_block(i) for (int i = 0; i < PTE_BLOCK; i++)
+
+/* clang unrolls such a loop by itself. */
+#if CONFIG_GCC_VERSION >= 80000
+#define for_each_in_pte_block(i) \
+	_Pragma("GCC unroll 8") __for_each_in_pte_block(i)
+#else
+#define for_each_in_pte_block(i) __for_each_in_pte_block(i)
+#endif
+
+static inline bool same_pte_block(const pte_t *pte, pte_t val)
+{
+	for_each_in_pte_block(i) {
+		if (!pte_same(pte[i], val))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Says no to any block where an empty entry is not zero (s390, xtensa): there, the
+ * entries are looked at one by one.
+ */
+static inline bool none_pte_block(const pte_t *pte)
+{
+	unsigned long long val = 0;
+
+	if (!pte_none(__pte(0)))
+		return false;
+	for_each_in_pte_block(i)
+		val |= pte_val(pte[i]);
+	return !val;
+}
+
+/* One by one: set_ptes() would increment the offset, which is the marker. */
+static inline void set_guard_pte_block(struct mm_struct *mm, unsigned long addr,
+				       pte_t *pte)
+{
+	for_each_in_pte_block(i)
+		set_pte_at(mm, addr + i * PAGE_SIZE, pte + i, make_guard_pte());
+}
+
+static inline void clear_pte_block(struct mm_struct *mm, unsigned long addr,
+				   pte_t *pte, bool full)
+{
+	for_each_in_pte_block(i)
+		pte_clear_not_present_full(mm, addr + i * PAGE_SIZE, pte + i, full);
+}
+
+/**
+ * guard_pte_batch - count the guards that a row of entries begins with
+ * @pte:	the first entry
+ * @max_nr:	the number of entries, all in one page table
+ *
+ * Context: The page table lock is held.
+ *
+ * Return: how many entries precede the first that is no guard, 0 to @max_nr.
+ */
+unsigned int guard_pte_batch(pte_t *pte, unsigned int max_nr)
+{
+	const pte_t guard = make_guard_pte();
+	pte_t *end = pte + max_nr, *next = pte;
+
+	while (next <= end - PTE_BLOCK && same_pte_block(next, guard))
+		next += PTE_BLOCK;
+	while (next < end && is_guard_pte(ptep_get(next)))
+		next++;
+	return next - pte;
+}
+
+/**
+ * set_guard_ptes - make guards of entries that are empty, or guards already
+ * @mm:		the address space
+ * @addr:	the address that the first entry maps
+ * @pte:	the first entry
+ * @nr:		the number of entries, all in one page table
+ *
+ * The caller has noted in the VMA that it may hold guards, or has copied a VMA in
+ * which that is noted.
+ *
+ * Context: The page table lock is held.
+ */
+void set_guard_ptes(struct mm_struct *mm, unsigned long addr, pte_t *pte,
+		    unsigned int nr)
+{
+	pte_table_set_maybe_guard(pte);
+	for (; nr >= PTE_BLOCK; nr -= PTE_BLOCK) {
+		set_guard_pte_block(mm, addr, pte);
+		pte += PTE_BLOCK;
+		addr += PTE_BLOCK * PAGE_SIZE;
+	}
+	for (; nr; nr--, pte++, addr += PAGE_SIZE)
+		set_pte_at(mm, addr, pte, make_guard_pte());
+}
+
+/**
+ * clear_guard_ptes - empty the guards that a row of entries begins with
+ * @mm:		the address space
+ * @addr:	the address that the first entry maps
+ * @pte:	the first entry
+ * @max_nr:	the number of entries, all in one page table
+ * @full:	the whole of @mm is going away, see pte_clear_not_present_full()
+ *
+ * Context: The page table lock is held.
+ *
+ * Return: what guard_pte_batch() would have returned.
+ */
+unsigned int clear_guard_ptes(struct mm_struct *mm, unsigned long addr,
+			      pte_t *pte, unsigned int max_nr, bool full)
+{
+	const pte_t guard = make_guard_pte();
+	pte_t *end = pte + max_nr, *next = pte;
+
+	for (; next <= end - PTE_BLOCK && same_pte_block(next, guard); next += PTE_BLOCK) {
+		clear_pte_block(mm, addr, next, full);
+		addr += PTE_BLOCK * PAGE_SIZE;
+	}
+	for (; next < end && is_guard_pte(ptep_get(next)); next++, addr += PAGE_SIZE)
+		pte_clear_not_present_full(mm, addr, next, full);
+	return next - pte;
+}
+
+/* Make guards of the empty entries from @pte on, and count them. */
+static unsigned int fill_none_ptes(struct mm_struct *mm, unsigned long addr,
+				   pte_t *pte, pte_t *end)
+{
+	pte_t *next = pte;
+
+	for (; next <= end - PTE_BLOCK && none_pte_block(next); next += PTE_BLOCK) {
+		set_guard_pte_block(mm, addr, next);
+		addr += PTE_BLOCK * PAGE_SIZE;
+	}
+	for (; next < end && pte_none(ptep_get(next)); next++, addr += PAGE_SIZE)
+		set_pte_at(mm, addr, next, make_guard_pte());
+	return next - pte;
+}
+
+static __always_inline unsigned int
+__install_guard_ptes(struct vm_area_struct *vma, unsigned long addr, pte_t *pte,
+		     unsigned int nr)
+{
+	pte_t *end = pte + nr, *next = pte;
+	unsigned int run;
+
+	while (next < end) {
+		if (pte_none(ptep_get(next))) {
+			vma_set_maybe_guard(vma);
+			pte_table_set_maybe_guard(pte);
+			run = fill_none_ptes(vma->vm_mm,
+					     addr + (next - pte) * PAGE_SIZE,
+					     next, end);
+		} else {
+			run = guard_pte_batch(next, end - next);
+			if (!run)
+				break;
+		}
+		next += run;
+	}
+	return next - pte;
+}
+
+/**
+ * install_guard_ptes - turn empty entries of a page table into guards
+ * @vma:	the VMA that the entries belong to
+ * @addr:	the address that the first entry maps
+ * @pte:	the first entry
+ * @nr:		the number of entries, at least one, all in one page table
+ *
+ * Stops at the first entry that is neither empty nor a guard.  An entry may have
+ * been emptied by somebody who has not flushed the TLB yet: see
+ * tlb_flush_zapped().
+ *
+ * Context: The page table lock is held, and the mmap or VMA lock, for reading at
+ * least.
+ *
+ * Return: how many entries from @pte on are guards now, 0 to @nr.
+ */
+unsigned int install_guard_ptes(struct vm_area_struct *vma, unsigned long addr,
+				pte_t *pte, unsigned int nr)
+{
+	return __install_guard_ptes(vma, addr, pte, nr);
+}
+
+/* What ends a walk of fork or populate, beside errors. */
+enum guard_walk_end {
+	GUARD_FOUND = 1,	/* There is a guard. */
+	GUARD_NOT_FOUND,	/* Something else than a guard, or a gap. */
+	GUARD_RESCHED,		/* The CPU is needed, or the task is to die. */
+	GUARD_NO_TABLE,		/* The new page table has been taken away again. */
+};
+
+static int find_guard_table(struct vm_area_struct *vma, pte_t *pte,
+			    unsigned long addr, unsigned long end, void *private)
+{
+	unsigned long *found = private;
+
+	if (!pte_table_maybe_guard(pte))
+		addr = end;
+	for (; addr != end; pte++, addr += PAGE_SIZE) {
+		pte_t ptent = ptep_get(pte);
+
+		if (!pte_present(ptent) && is_guard_pte(ptent))
+			break;
+	}
+	*found = addr;
+	if (addr != end)
+		return GUARD_FOUND;
+	return need_resched() ? GUARD_RESCHED : 0;
+}
+
+static const struct pte_table_ops find_guard_ops = {
+	.pte_table	= find_guard_table,
+};
+
+static int copy_guards_table(struct vm_area_struct *dst_vma, pte_t *dst_pte,
+			     unsigned long addr, unsigned long end, void *private)
+{
+	struct vm_area_struct *src_vma = private;
+	pmd_t *src_pmd = mm_find_pmd(src_vma->vm_mm, addr);
+	pte_t *src_pte, *mapped;
+	spinlock_t *src_ptl;
+	unsigned int nr;
+
+	mapped = pte_offset_map_nolock(src_vma->vm_mm, src_pmd, addr, &src_ptl);
+	src_pte = mapped;
+	spin_lock_nested(src_ptl, SINGLE_DEPTH_NESTING);
+	arch_enter_lazy_mmu_mode();
+	for (; addr != end; src_pte += nr, dst_pte += nr, addr += nr * PAGE_SIZE) {
+		nr = guard_pte_batch(src_pte, (end - addr) / PAGE_SIZE);
+		if (nr)
+			set_guard_ptes(dst_vma->vm_mm, addr, dst_pte, nr);
+		else
+			nr = 1;
+	}
+	arch_leave_lazy_mmu_mode();
+	spin_unlock(src_ptl);
+	pte_unmap(mapped);
+	return 0;
+}
+
+/* retract_page_tables() may take the child's table away while it is empty. */
+static int copy_guards_no_table(unsigned long addr, unsigned long end,
+				void *private)
+{
+	return GUARD_NO_TABLE;
+}
+
+static const struct pte_table_ops copy_guards_ops = {
+	.pte_table	= copy_guards_table,
+	.no_pte_table	= copy_guards_no_table,
+	.alloc		= true,
+};
+
+/**
+ * copy_guards - copy the guards of a VMA whose pages fork() need not copy
+ * @dst_vma:	the child's VMA
+ * @src_vma:	the parent's VMA
+ *
+ * A page fault brings pages of a file back, but no guards.  The child gets page
+ * tables only where there are guards.
+ *
+ * Context: Process context; both mmap_locks are held for writing and @src_vma is
+ * write-locked, so guards neither come nor go, and a page table that holds one
+ * stays.  May sleep.
+ *
+ * Return: 0, or -%ENOMEM if a page table could not be allocated.
+ */
+int copy_guards(struct vm_area_struct *dst_vma, struct vm_area_struct *src_vma)
+{
+	unsigned long addr = src_vma->vm_start, end = src_vma->vm_end;
+	unsigned long table_end;
+	int err;
+
+	while (addr < end) {
+		err = walk_pte_tables(src_vma, addr, end, &find_guard_ops, &addr);
+		if (!err)
+			break;
+		if (err == GUARD_FOUND) {
+			table_end = pte_table_end(addr, end);
+			err = walk_pte_tables(dst_vma, addr, table_end,
+					      &copy_guards_ops, src_vma);
+			if (err < 0)
+				return err;
+			if (!err)
+				addr = table_end;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+static int skip_guards_table(struct vm_area_struct *vma, pte_t *pte,
+			     unsigned long addr, unsigned long end, void *private)
+{
+	unsigned long *reached = private;
+
+	/* The walk passes over gaps, but the guards end there. */
+	if (addr != *reached)
+		return GUARD_NOT_FOUND;
+
+	addr += PAGE_SIZE * guard_pte_batch(pte, (end - addr) / PAGE_SIZE);
+	*reached = addr;
+	if (addr != end)
+		return GUARD_NOT_FOUND;
+	if (need_resched() || fatal_signal_pending(current))
+		return GUARD_RESCHED;
+	return 0;
+}
+
+static const struct pte_table_ops skip_guards_ops = {
+	.pte_table	= skip_guards_table,
+};
+
+/**
+ * skip_guards - find the end of the guards that a range begins with
+ * @vma:	the VMA that maps the range
+ * @start:	start address of the range, page-aligned
+ * @end:	end address of the range (exclusive), page-aligned
+ *
+ * May stop early if the CPU is needed or a fatal signal is pending: the caller
+ * looks at both when it populates what follows.
+ *
+ * Context: Process context; the mmap_lock is held.
+ *
+ * Return: where the guards end, @end if there is none at @start.
+ */
+unsigned long skip_guards(struct vm_area_struct *vma, unsigned long start,
+			  unsigned long end)
+{
+	unsigned long reached = start;
+
+	if (vma_maybe_guard(vma))
+		walk_pte_tables(vma, start, end, &skip_guards_ops, &reached);
+	return reached != start ? reached : end;
+}
+
+/*
+ * The result of a step of a request, if it is neither 0 nor an error.  Except after
+ * GUARD_DONE, the request continues at guard_request.addr.
+ */
+enum guard_state {
+	GUARD_DONE = 1,		/* No range is left. */
+	GUARD_POPULATED,	/* A page is mapped there: see guard_replace(). */
+	GUARD_PAUSE,		/* The lock has to be released: see guard_pause(). */
+	GUARD_MMAP_LOCK,	/* The request needs the mmap_lock. */
+	GUARD_UNLOCKED,		/* userfaultfd has released the mmap_lock. */
+};
+
+/*
+ * How often in a row the zap may find no page table where the walk found pages,
+ * before the locks are released for the task that keeps changing the PMD entry.
+ */
+#define GUARD_MAX_TRIES		8
+
+/**
+ * struct guard_request - state of one madvise() or process_madvise() request
+ * @mm:		the caller's address space
+ * @ranges:	the current range and those that follow, NULL if there is only one
+ * @lock:	the lock that is held: of a VMA, or the mmap_lock
+ * @addr:	the request is complete below this address
+ * @end:	end of the current range (exclusive)
+ * @zap_seq:	the latest number of a zap in the page tables below @addr, see
+ *		pte_zap_seq()
+ * @notified:	userfaultfd monitors know that memory below this address is removed
+ * @behavior:	MADV_GUARD_INSTALL or MADV_GUARD_REMOVE
+ * @hole:	part of the range below @addr is not mapped
+ */
+struct guard_request {
+	struct mm_struct *mm;
+	struct iov_iter *ranges;
+	struct rw_semaphore *lock;
+	unsigned long addr;
+	unsigned long end;
+	unsigned long zap_seq;
+	unsigned long notified;
+	int behavior;
+	bool hole;
+};
+
+/* Returns -EINVAL if this is no range.  A range may be empty. */
+static int guard_set_range(struct guard_request *req, unsigned long start,
+			   size_t len_in)
+{
+	size_t len = PAGE_ALIGN(len_in);
+
+	if (!PAGE_ALIGNED(start) || (len_in && !len) || start + len < start)
+		return -EINVAL;
+
+	req->addr = untagged_addr(start);
+	req->end = req->addr + len;
+	req->notified = 0;
+	/* An address without its tag may be large (sparc64). */
+	return req->end < req->addr ? -ENOMEM : 0;
+}
+
+/*
+ * The current range is complete: continue with the next one that is not empty.
+ * Returns GUARD_DONE if there is none.
+ */
+static __always_inline int guard_next_range(struct guard_request *req)
+{
+	struct iov_iter *ranges = req->ranges;
+	int err;
+
+	if (req->hole)
+		return -ENOMEM;
+
+	while (ranges) {
+		iov_iter_advance(ranges, iter_iov_len(ranges));
+		if (!iov_iter_count(ranges))
+			break;
+		err = guard_set_range(req, (unsigned long)iter_iov_addr(ranges),
+				      iter_iov_len(ranges));
+		if (err || req->addr < req->end)
+			return err;
+	}
+	return GUARD_DONE;
+}
+
+/*
+ * Device DAX may map a page of the size of a PUD, which the walk would take for a
+ * page table.  File systems never do: they map DAX files with dax_iomap_fault(), by
+ * PTEs and PMDs.
+ */
+static bool may_map_puds(struct vm_area_struct *vma)
+{
+	return vma->vm_ops && vma->vm_ops->huge_fault &&
+	       S_ISCHR(file_inode(vma->vm_file)->i_mode);
+}
+
+static bool guard_vma_allowed(struct vm_area_struct *vma, int behavior)
+{
+	vm_flags_t refused = VM_SPECIAL | VM_HUGETLB;
+
+	/* As MADV_DONTNEED, do not free memory before it is unlocked. */
+	if (behavior == MADV_GUARD_INSTALL)
+		refused |= VM_LOCKED;
+
+	return !(vma->vm_flags & refused) && !may_map_puds(vma);
+}
+
+/*
+ * Does the lock have to be released before the request continues?  Called after
+ * each page table, VMA and range.  Behind the one task that waits for the lock, all
+ * tasks may wait that map or unmap memory in the process.
+ */
+static int guard_pause(struct guard_request *req)
+{
+	if (req->addr == req->end)
+		return 0;
+	if (need_resched() || fatal_signal_pending(current) ||
+	    rwsem_is_contended(req->lock))
+		return GUARD_PAUSE;
+	return 0;
+}
+
+/*
+ * A CPU may still have a translation for an entry that is empty, or that is a guard
+ * which another thread has just installed.  When the call returns, no CPU may reach
+ * the old page.  The number is read under the page table lock, so it is that of
+ * the zap that emptied the entry, or a later one.
+ */
+static void guard_note_zap_seq(struct guard_request *req, unsigned long seq)
+{
+	if (tlb_seq_later(seq, req->zap_seq))
+		req->zap_seq = seq;
+}
+
+static int guard_install_table(struct vm_area_struct *vma, pte_t *pte,
+			       unsigned long addr, unsigned long end,
+			       void *private)
+{
+	struct guard_request *req = private;
+	unsigned int nr = (end - addr) >> PAGE_SHIFT;
+	unsigned int done;
+
+	arch_enter_lazy_mmu_mode();
+	done = __install_guard_ptes(vma, addr, pte, nr);
+	arch_leave_lazy_mmu_mode();
+	guard_note_zap_seq(req, pte_zap_seq(vma->vm_mm, pte));
+
+	req->addr = addr + done * PAGE_SIZE;
+	if (done != nr)
+		return GUARD_POPULATED;
+	return guard_pause(req);
+}
+
+static int guard_install_no_table(unsigned long addr, unsigned long end,
+				  void *private)
+{
+	struct guard_request *req = private;
+
+	req->addr = addr;
+	return GUARD_POPULATED;
+}
+
+static const struct pte_table_ops guard_install_ops = {
+	.pte_table	= guard_install_table,
+	.no_pte_table	= guard_install_no_table,
+	.alloc		= true,
+};
+
+/*
+ * Install guards from req->addr, where a page is mapped, to @end.  The zap and the
+ * walk take turns: the zap frees pages and leaves guards in their place, to the end
+ * of the page table; the walk fills empty entries until it finds the next page.
+ */
+static int guard_replace(struct guard_request *req, struct vm_area_struct *vma,
+			 struct mmu_gather *tlb, unsigned long end)
+{
+	struct mmu_notifier_range range;
+	unsigned int tries = 0;
+	int err;
+
+	mmu_notifier_range_init(&range, MMU_NOTIFY_CLEAR, 0, req->mm,
+				req->addr, end);
+	mmu_notifier_invalidate_range_start(&range);
+	if (vma->vm_file)
+		uprobe_munmap(vma, req->addr, end);
+
+	do {
+		unsigned long addr = req->addr;
+
+		err = zap_to_guards(tlb, vma, &req->addr,
+				    pte_table_end(addr, end));
+		if (err || req->addr == end)
+			break;
+
+		tries = req->addr == addr ? tries + 1 : 0;
+		err = tries == GUARD_MAX_TRIES ? GUARD_PAUSE : guard_pause(req);
+		if (!err)
+			err = walk_pte_tables(vma, req->addr, end,
+					      &guard_install_ops, req);
+	} while (err == GUARD_POPULATED);
+
+	mmu_notifier_invalidate_range_end(&range);
+	return err;
+}
+
+/* Without @tlb, returns GUARD_POPULATED where a page is mapped. */
+static __always_inline int guard_install(struct guard_request *req,
+					 struct vm_area_struct *vma,
+					 struct mmu_gather *tlb)
+{
+	unsigned long end = min(req->end, vma->vm_end);
+	int err;
+
+	err = walk_pte_tables(vma, req->addr, end, &guard_install_ops, req);
+	if (err == GUARD_POPULATED && tlb)
+		err = guard_replace(req, vma, tlb, end);
+	return err;
+}
+
+static int guard_remove_table(struct vm_area_struct *vma, pte_t *pte,
+			      unsigned long addr, unsigned long end,
+			      void *private)
+{
+	struct guard_request *req = private;
+	unsigned int nr;
+
+	arch_enter_lazy_mmu_mode();
+	for (; addr != end; pte += nr, addr += nr * PAGE_SIZE) {
+		nr = clear_guard_ptes(vma->vm_mm, addr, pte,
+				      (end - addr) / PAGE_SIZE, false) ?: 1;
+	}
+	arch_leave_lazy_mmu_mode();
+
+	req->addr = end;
+	return guard_pause(req);
+}
+
+static int guard_remove_no_table(unsigned long addr, unsigned long end,
+				 void *private)
+{
+	struct guard_request *req = private;
+
+	req->addr = end;
+	return guard_pause(req);
+}
+
+static const struct pte_table_ops guard_remove_ops = {
+	.pte_table	= guard_remove_table,
+	.no_pte_table	= guard_remove_no_table,
+};
+
+static int guard_remove(struct guard_request *req, struct vm_area_struct *vma)
+{
+	unsigned long end = min(req->end, vma->vm_end);
+	int err = 0;
+
+	if (vma_maybe_guard(vma))
+		err = walk_pte_tables(vma, req->addr, end, &guard_remove_ops, req);
+	/* The walk passes over gaps without a callback. */
+	if (!err)
+		req->addr = end;
+	return err;
+}
+
+/* Is the lock of @vma enough for the current range? */
+static bool guard_range_in_vma(struct guard_request *req,
+			       struct vm_area_struct *vma)
+{
+	/* userfaultfd_remove() releases the mmap_lock while it waits. */
+	return req->addr >= vma->vm_start && req->end <= vma->vm_end &&
+	       !userfaultfd_armed(vma);
+}
+
+/*
+ * Install or remove guards in the part of the range that @vma maps.  If that is all
+ * of it, continue with the ranges that follow, as long as they are in @vma: they
+ * share the lock, and @tlb if there is one.  Inline, because without @tlb there is
+ * much less to do.
+ */
+static __always_inline int guard_ranges(struct guard_request *req,
+					struct vm_area_struct *vma,
+					struct mmu_gather *tlb)
+{
+	int err;
+
+	do {
+		if (req->behavior == MADV_GUARD_REMOVE)
+			err = guard_remove(req, vma);
+		else
+			err = guard_install(req, vma, tlb);
+		if (err || req->addr < req->end)
+			return err;
+
+		err = guard_next_range(req);
+		if (err || !guard_range_in_vma(req, vma))
+			return err;
+		err = guard_pause(req);
+	} while (!err);
+	return err;
+}
+
+/*
+ * Out of line: the mmu_gather is large, and most guards are installed where nothing
+ * is mapped yet.  The gather is finished before the lock is released.  Otherwise
+ * another mapping could take the address while the TLB still has the old pages.
+ */
+static noinline int guard_ranges_populated(struct guard_request *req,
+					   struct vm_area_struct *vma)
+{
+	struct mmu_gather tlb;
+	int err;
+
+	lru_add_drain();
+	tlb_gather_mmu(&tlb, req->mm);
+	update_hiwater_rss(req->mm);
+	tlb_start_vma(&tlb, vma);
+
+	err = guard_ranges(req, vma, &tlb);
+
+	tlb_end_vma(&tlb, vma);
+	tlb_finish_mmu(&tlb);
+	return err;
+}
+
+/*
+ * Install or remove guards in @vma, see guard_ranges().  Returns 0 if the request
+ * continues in another VMA.
+ */
+static int guard_vma(struct guard_request *req, struct vm_area_struct *vma)
+{
+	unsigned long end = min(req->end, vma->vm_end);
+	int err;
+
+	if (unlikely(!can_modify_vma_madv(vma, req->behavior)))
+		return -EPERM;
+	if (!guard_vma_allowed(vma, req->behavior))
+		return -EINVAL;
+
+	/* Installing discards data: tell the userfaultfd monitor. */
+	if (userfaultfd_armed(vma) && req->behavior == MADV_GUARD_INSTALL &&
+	    req->notified < end && !userfaultfd_remove(vma, req->addr, end)) {
+		req->notified = end;
+		return GUARD_UNLOCKED;
+	}
+
+	err = guard_ranges(req, vma, NULL);
+	if (err == GUARD_POPULATED)
+		err = guard_ranges_populated(req, vma);
+	if (req->behavior == MADV_GUARD_INSTALL)
+		tlb_flush_zapped(req->mm, req->zap_seq);
+	return err;
+}
+
+/* A task that maps or unmaps elsewhere in the process need not wait for this. */
+static int guard_under_vma_lock(struct guard_request *req)
+{
+	struct vm_area_struct *vma;
+	int err = GUARD_MMAP_LOCK;
+
+	vma = lock_vma_under_rcu(req->mm, req->addr);
+	if (!vma)
+		return err;
+
+	req->lock = vma_lock_rwsem(vma);
+	if (guard_range_in_vma(req, vma))
+		err = guard_vma(req, vma);
+	vma_end_read(vma);
+	return err;
+}
+
+static int guard_walk_vmas(struct guard_request *req)
+{
+	VMA_ITERATOR(vmi, req->mm, req->addr);
+	struct vm_area_struct *vma;
+	int err;
+
+	for_each_vma_range(vmi, vma, req->end) {
+		if (req->addr < vma->vm_start) {
+			req->hole = true;
+			req->addr = vma->vm_start;
+		}
+		err = guard_vma(req, vma);
+		/* The range is complete: the next one tries the VMA lock again. */
+		if (err || req->addr != vma->vm_end)
+			return err;
+		err = guard_pause(req);
+		if (err)
+			return err;
+	}
+
+	/* Nothing is mapped up to the end of the range. */
+	return -ENOMEM;
+}
+
+static noinline int guard_under_mmap_lock(struct guard_request *req)
+{
+	int err;
+
+	if (mmap_read_lock_killable(req->mm))
+		return -EINTR;
+	req->lock = &req->mm->mmap_lock;
+	err = guard_walk_vmas(req);
+	if (err != GUARD_UNLOCKED)
+		mmap_read_unlock(req->mm);
+	return err;
+}
+
+/*
+ * Take a lock, install or remove guards until the lock has to be released, and
+ * repeat, until the request is complete or fails or the task is killed.
+ */
+static int guard_run(struct guard_request *req)
+{
+	int err;
+
+	for (;;) {
+		err = guard_under_vma_lock(req);
+		if (err == GUARD_MMAP_LOCK)
+			err = guard_under_mmap_lock(req);
+
+		if (err == GUARD_DONE)
+			return 0;
+		if (err < 0)
+			return err;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+}
+
+/**
+ * madvise_guard - install or remove guard pages
+ * @mm:		the address space, which is the caller's own
+ * @start:	start address of the range, page-aligned
+ * @len:	length of the range in bytes, rounded up to whole pages
+ * @behavior:	MADV_GUARD_INSTALL or MADV_GUARD_REMOVE
+ *
+ * Installs or removes guards wherever the range is mapped, in ascending order, up
+ * to the first VMA that is refused.
+ *
+ * Context: Process context, without locks.  May sleep.
+ *
+ * Return: 0, or
+ *
+ * * -%EINTR: a fatal signal is pending
+ * * -%EINVAL: this is no range, or a VMA cannot have guards; the range is complete
+ *   up to that VMA
+ * * -%ENOMEM: part of the range is not mapped, and the rest is complete; or there
+ *   is no memory for page tables
+ * * -%EPERM: a VMA is sealed; the range is complete up to that VMA
+ */
+int madvise_guard(struct mm_struct *mm, unsigned long start, size_t len,
+		  int behavior)
+{
+	struct guard_request req = {
+		.mm		= mm,
+		.behavior	= behavior,
+	};
+	int err;
+
+	err = guard_set_range(&req, start, len);
+	if (err || req.addr == req.end)
+		return err;
+	return guard_run(&req);
+}
+
+/**
+ * madvise_guard_ranges - install or remove guard pages in a vector of ranges
+ * @mm:		the address space, which is the caller's own
+ * @ranges:	the ranges; advanced past those that are complete
+ * @behavior:	MADV_GUARD_INSTALL or MADV_GUARD_REMOVE
+ *
+ * Context: Process context, without locks.  May sleep.
+ *
+ * Return: 0, or what madvise_guard() would return for the range that @ranges is
+ * at.
+ */
+int madvise_guard_ranges(struct mm_struct *mm, struct iov_iter *ranges,
+			 int behavior)
+{
+	struct guard_request req = {
+		.mm		= mm,
+		.ranges		= ranges,
+		.behavior	= behavior,
+	};
+	int err;
+
+	if (!iov_iter_count(ranges))
+		return 0;
+
+	err = guard_set_range(&req, (unsigned long)iter_iov_addr(ranges),
+			      iter_iov_len(ranges));
+	if (!err && req.addr == req.end)
+		err = guard_next_range(&req);
+	if (!err)
+		err = guard_run(&req);
+	return err == GUARD_DONE ? 0 : err;
+}

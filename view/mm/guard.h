@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Guard pages: what mm/guard.c offers to the rest of mm/, and zap_to_guards(),
+ * which mm/memory.c offers to it.
+ *
+ * A guard page is a page table entry with a marker (PTE_MARKER_GUARD).  An access
+ * to it raises SIGSEGV.
+ */
+#ifndef __MM_GUARD_H
+#define __MM_GUARD_H
+
+#include <linux/mm.h>
+
+/* Guards come in runs: these deal with many entries of a page table at once. */
+unsigned int guard_pte_batch(pte_t *pte, unsigned int max_nr);
+void set_guard_ptes(struct mm_struct *mm, unsigned long addr, pte_t *pte,
+		    unsigned int nr);
+unsigned int clear_guard_ptes(struct mm_struct *mm, unsigned long addr,
+			      pte_t *pte, unsigned int max_nr, bool full);
+unsigned int install_guard_ptes(struct vm_area_struct *vma, unsigned long addr,
+				pte_t *pte, unsigned int nr);
+
+int copy_guards(struct vm_area_struct *dst_vma, struct vm_area_struct *src_vma);
+unsigned long skip_guards(struct vm_area_struct *vma, unsigned long start,
+			  unsigned long end);
+
+int zap_to_guards(struct mmu_gather *tlb, struct vm_area_struct *vma,
+		  unsigned long *reached, unsigned long end);
+
+int madvise_guard(struct mm_struct *mm, unsigned long start, size_t len,
+		  int behavior);
+int madvise_guard_ranges(struct mm_struct *mm, struct iov_iter *ranges,
+			 int behavior);
+
+/*
+ * May the page table of @pte hold guards?  The caller holds its lock, for these two
+ * functions as for all that deal with its entries.  While a table is deposited
+ * for a huge page, list pointers occupy the word.  They read as "maybe" afterwards.
+ */
+#if defined(CONFIG_SPLIT_PTE_PTLOCKS) && !defined(CONFIG_HIGHPTE)
+static inline bool pte_table_maybe_guard(pte_t *pte)
+{
+	return virt_to_ptdesc(pte)->pt_maybe_guard;
+}
+
+static inline void pte_table_set_maybe_guard(pte_t *pte)
+{
+	virt_to_ptdesc(pte)->pt_maybe_guard = true;
+}
+#else
+static inline bool pte_table_maybe_guard(pte_t *pte)
+{
+	return true;
+}
+
+static inline void pte_table_set_maybe_guard(pte_t *pte)
+{
+}
+#endif
+
+#endif	/* __MM_GUARD_H */
