@@ -35,8 +35,9 @@ need() {
 			chmod 1777 /mnt && export TMPDIR=/mnt
 		;;
 	dax) # ext4 or xfs, on what the scenario's first memmap= makes persistent memory, likewise
-		# The options are those that let huge pages be mapped.
-		case $2 in
+		# The options are those that let huge pages be mapped. The kernel registers
+		# persistent memory asynchronously: wait for it.
+		cat /sys/bus/nd/devices/ndbus*/wait_probe >/dev/null && case $2 in
 		ext4) mkfs.ext4 -q -E stride=512 /dev/pmem0 ;;
 		xfs) mkfs.xfs -q -l size=64m,su=32k -d su=2m,sw=1,extszinherit=512 /dev/pmem0 ;;
 		esac && mkdir -p /mnt && mount -t "$2" -o dax /dev/pmem0 /mnt &&
@@ -44,10 +45,12 @@ need() {
 		;;
 	devdax) # the second as a device, /dev/dax1.0
 		(
-			cd /sys/bus/nd/devices && echo namespace1.0 >../drivers/nd_pmem/unbind &&
-				cat /proc/sys/kernel/random/uuid >dax1.0/uuid && echo ram >dax1.0/mode &&
-				echo 2097152 >dax1.0/align && echo namespace1.0 >dax1.0/namespace &&
-				echo dax1.0 >../drivers/dax_pmem/bind
+			cd /sys/bus/nd/devices && cat ndbus*/wait_probe >/dev/null &&
+				echo namespace1.0 >../drivers/nd_pmem/unbind &&
+				dax=$(cat region1/dax_seed) && # dax1.0, or another if a probe had that number
+				cat /proc/sys/kernel/random/uuid >"$dax/uuid" && echo ram >"$dax/mode" &&
+				echo 2097152 >"$dax/align" && echo namespace1.0 >"$dax/namespace" &&
+				echo "$dax" >../drivers/dax_pmem/bind
 		) && [ -c /dev/dax1.0 ]
 		;;
 	*) false ;;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# The results of vm/scenario as a table, the sum on the last line, and the
-# gravest exit code.
+# The results of vm/scenario as a table, then the lines of the file "reasons", if
+# any, the sum on the last line, and the gravest exit code.
 function grave(code) {
 	return index(" 0 4 5 1 2 3 6 124 255 ", " " code " ")
 }
@@ -23,6 +23,8 @@ END {
 		worst = 1
 	if (!worst && !passed)
 		worst = 5
+	while (reasons && (getline line <reasons) > 0)
+		print line
 	printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
 	exit worst
 }
