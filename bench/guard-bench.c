@@ -196,6 +196,15 @@ static void map_populated(void)
 	touch_all();
 }
 
+static void map_shared(void)
+{
+	char *got = mmap(AREA, size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	ok(got != AREA, "mmap");
+	touch_all();
+}
+
 static void map_last_populated(void)
 {
 	map();
@@ -251,6 +260,18 @@ static void install_one(void)
 static void remove_one(void)
 {
 	ok(madvise(one_page(), page, MADV_GUARD_REMOVE), "MADV_GUARD_REMOVE");
+}
+
+static void map_shared_guarded(void)
+{
+	map_shared();
+	install_one();
+}
+
+static void map_shared_once_guarded(void)
+{
+	map_shared_guarded();
+	remove_one();
 }
 
 static void dontneed_one(void)
@@ -589,6 +610,14 @@ static const struct row rows[] = {
 	{ "fork-guards", "guard", "page", "fork, exit of a child: guards add",
 	  GIB, 1, .work = { map_guards, fork_and_exit, unmap },
 	  .less = { map, fork_and_exit, unmap } },
+	{ "fork-shared", "guard", "ratio",
+	  "fork beside a guard in shared memory", 512 * MIB, 1,
+	  .work = { map_shared_guarded, fork_and_exit, unmap },
+	  .over = { map_shared, fork_and_exit, unmap } },
+	{ "fork-shared-removed", "guard", "ratio",
+	  "the same, the guard removed again", 512 * MIB, 1,
+	  .work = { map_shared_once_guarded, fork_and_exit, unmap },
+	  .over = { map_shared, fork_and_exit, unmap } },
 	{ "mremap-guards", "guard", "page", "mremap of guards, by entries",
 	  GIB, 1, .work = { map_guards, move, unmap_elsewhere } },
 	{ "install-populated", "guard", "ratio",
