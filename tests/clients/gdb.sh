@@ -27,7 +27,7 @@ if start_guarded; then
 	line "$name" 'cannot read a guard, and says so' gdb_says 'Cannot access memory' "x/s $(address anonymous 5)"
 	line "$name" 'cannot write to a guard, and says so' gdb_says 'Cannot access memory' "set var *(char *)$(address anonymous 5) = 1"
 	line "$name" 'lists all threads' gdb_says '4 .*Thread' 'info threads'
-	line "$name" 'the process goes on as it was' still_as_it_was
+	line "$name" 'the memory of the process is unchanged' still_as_it_was
 
 	line gcore 'writes a core file' gcore -o /tmp/core "$pid"
 	core=/tmp/core.$pid
@@ -36,7 +36,7 @@ if start_guarded; then
 	line gcore 'its core has a page behind all guards' gdb_says 'anonymous page 15' "x/s $(address anonymous 15)"
 	line gcore 'its core has shared memory behind a guard' gdb_says 'shared page 6' "x/s $(address shared 6)"
 	line gcore 'its core has nothing of a guard' gdb_says 'Cannot access memory\|:.*""$' "x/s $(address anonymous 5)"
-	line gcore 'the process goes on as it was' still_as_it_was
+	line gcore 'the memory of the process is unchanged' still_as_it_was
 
 	ulimit -c unlimited
 	echo /tmp/kernel-core >/proc/sys/kernel/core_pattern

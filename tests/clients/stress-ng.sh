@@ -26,4 +26,4 @@ line "$name" fork stress --fork 1
 line "$name" vm stress --vm 1 --vm-bytes 32M
 line "$name" pthread stress --pthread 1
 line "$name" madvise stress --madvise 1 --madvise-ops 1
-line "$name" 'madvise asks for MADV_GUARD_REMOVE, granted' asks_for 'MADV_GUARD_REMOVE) *= 0'
+line "$name" 'madvise calls MADV_GUARD_REMOVE successfully' asks_for 'MADV_GUARD_REMOVE) *= 0'
