@@ -1,67 +1,71 @@
 # SPDX-License-Identifier: GPL-2.0
-# The verbs; the work is in scripts/, vm/ and demo/.
+# The make targets ("verbs").  The scripts in scripts/, vm/, bench/ and demo/ do the work.
 
 define HELP
-To see it:
+Try it:
   make run        boot the patched kernel and show guard pages at work
-  make shell      a shell in that kernel
+  make shell      start a shell in the patched kernel
   make exec PROG='./prog args'
-                  your own program in that kernel.  If it fails make exits
+                  run your own program in the patched kernel.  If it fails, make exits
                   with 2; vm/exec './prog args' exits as the program does
 
-To use it:
-  make deb        Debian packages of the patched kernel, from Debian's own configuration
+Use it:
+  make deb        build Debian packages of the patched kernel with Debian's configuration
   make deb-test   install them in Debian 12 and Debian 13, boot both, run the tests there
   make image      build the kernel; the last line is the path of its bzImage
-  make tree       the patched source tree; the last line is its path
+  make tree       create the patched source tree; the last line is its path
 
-To check it:
-  make test       verify the series, build two kernels, run every test that fits
-  make test-all   everything, for hours: the long tests, and the verbs that follow
-  make lint       shellcheck; checkpatch, sparse, kernel-doc and more on the series
+Check it:
+  make test       verify the series, build two kernels, run the tests
+  make test-all   run the long tests and the other checks below as well; takes hours
+  make lint       run shellcheck, and checkpatch, sparse, kernel-doc and more on the series
   make fuzz SECONDS=600
-                  random sequences against a model; SEED=N begins with that one,
-                  KERNEL=image takes the ordinary kernel instead of the debug one
-  make mutants    the kernel with one bug after the other: do the tests notice?
-  make coverage   which lines of the series have run when the tests are through
-  make clients    glibc, CRIU, stress-ng, strace, gdb of Debian unstable, and a guarded
-                  allocator under git, sqlite3, python3, gcc; NAMES='criu gdb' only these
-  make bisect     build and boot the kernel after each patch in turn
-  make kernels    the selftests on other kinds of kernel: PREEMPT_RT, no swap, KCSAN, ...
-  make arches     compile what the series touches for every architecture with a compiler
+                  compare random operations with a model; SEED=N starts with that seed,
+                  KERNEL=image uses the ordinary kernel instead of the debug kernel
+  make mutants    add one bug at a time to the kernel: do the tests notice it?
+  make coverage   list the lines of the series that the tests do not run
+  make clients    run glibc, CRIU, stress-ng, strace and gdb of Debian unstable, and git,
+                  sqlite3, python3 and gcc with a guarded allocator;
+                  NAMES='criu gdb' runs only these two
+  make bisect     build and boot the kernel after each patch
+  make kernels    run the selftests on other kernels: PREEMPT_RT, no swap, KCSAN, ...
+  make arches     compile the files the series touches for all architectures with a compiler
   make test ARCH=NAME
-                  the selftests on a kernel of another architecture (machines/)
-  make test-arches  on all of them, and the table in README.md anew
+                  run the selftests on an emulated machine of another architecture
+                  (machines/)
+  make test-arches  run them on all these machines, and update the table in README.md
 
-To measure it (docs/measuring.md):
-  make bench      count instructions, beside the unpatched base, mainline, targets
-  make bench-check  the same, and fail if a row is over its budget
-  make bench-hold keep what was measured last; that and 2 % are the budgets
-                  ROWS='install* remove*' measures only these
-  make bench-table  the table of what was kept, nothing is measured
-  make bench-peer   measure mainline, Debian unstable's newest, and keep that
-  make bench-scale  measure 1 to 100,000 guards, 2 MiB to 64 GiB, and keep that
-  make bench-size   what the series adds to a kernel's size, kept as well
-  make bench-arches  measure the series on arm64 and riscv64, and keep that
-  make bench-plots  draw it
-  make bench-all    all of that, and what bench-hold does
+Measure it (docs/measuring.md):
+  make bench      count instructions of the series and the unpatched base, and print them
+                  next to the targets and to mainline's; ROWS='install* remove*' measures
+                  only these rows
+  make bench-check  the same, but fail if a row exceeds its budget
+  make bench-hold   keep the last measurement; plus 2 %, it becomes the budget
+  make bench-table  print the kept results without measuring
+  make bench-peer   measure mainline (the newest kernel of Debian unstable) and keep the
+                    results
+  make bench-scale  measure 1 to 100,000 guards and 2 MiB to 64 GiB, and keep the results
+  make bench-size   measure what the series adds to a kernel's size, and keep the result
+  make bench-arches  measure the series on arm64 and riscv64, and keep the results
+  make bench-plots  draw the plots from the kept results
+  make bench-all    all of the above, including bench-hold
 
-To change it (docs/carrying.md):
-  make export     write the commits of the tree to patches/, the files they add to view/
-  make mail       write the series as it would be posted to build/mail; refuses if
-                  checkpatch complains or a mail is over 60 KB
+Change it (docs/carrying.md):
+  make export     write the commits of the tree to patches/, and the files they add to view/
+  make mail       write the series to build/mail as it would be posted; fails if
+                  checkpatch complains or a mail is larger than 60 KB
   make review FROM=COMMIT
-                  what has changed in the series since that commit of this repo
-  make verify     prove that base plus patches/ is the tree, byte for byte, and view/ current
-  make rebase     try the series on each 6.12.y that Debian has; BASE=VERSION
-                  on that one
-  make pin        make the mirrors' newest 6.12.y the base
+                  show how the series differs from that commit of this repository
+  make verify     check that base plus patches/ is the tree, byte for byte, and view/ current
+  make rebase     try the series on every 6.12.y that Debian has; BASE=VERSION tries
+                  only that one
+  make pin        make the newest 6.12.y on the mirrors the base
 
-  make clean      remove what was built, not the tree, downloads and ccache
-  make distclean  remove build/; refuses while the tree holds unexported work
+  make clean      remove build results, but not the tree, the downloads and the ccache
+  make distclean  remove build/; fails if the tree contains unexported work
 
-O=DIR generates there instead of in build/; LINUX=PATH takes a kernel tree or
-tarball of your own instead of the base.
+O=DIR puts everything that is generated into DIR instead of build/.  LINUX=PATH uses your
+own kernel tree or tarball instead of the base.
 endef
 
 O ?= build
@@ -73,7 +77,7 @@ VERBS := help run shell exec deb deb-test image tree test test-all \
 unexport MAKEFLAGS
 
 $(foreach verb,$(filter-out $(VERBS),$(MAKECMDGOALS)),\
-	$(error there is no verb "$(verb)"; `make` lists what there is))
+	$(error there is no target "$(verb)"; `make` lists the targets))
 
 help:
 	@:$(info $(HELP))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A clock that counts instructions, as the guest's does in QEMU with -icount
- * shift=0,sleep=off and one processor, and the middle of what it says.
+ * A clock that counts instructions, in a guest with one processor under QEMU with
+ * -icount shift=0,sleep=off; and quantiles of what it measures.
  */
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
@@ -13,26 +13,26 @@
 static inline int64_t now(void)
 {
 #if defined(__x86_64__)
-	/* The guest's TSC is its instruction count; CLOCK_MONOTONIC is scaled. */
+	/* The guest's TSC counts instructions; CLOCK_MONOTONIC is scaled. */
 	return __builtin_ia32_rdtsc();
 #elif defined(__aarch64__)
 	int64_t count;
 
-	/* One a nanosecond if QEMU's -cpu says cntfrq=1000000000. */
+	/* It counts nanoseconds if QEMU's -cpu has cntfrq=1000000000. */
 	asm volatile("mrs %0, cntvct_el0" : "=r" (count));
 	return count;
 #elif defined(__riscv)
 	int64_t count;
 
-	/* Firmware lets programs read it, and a kernel without RISCV_PMU leaves that. */
+	/* Firmware lets programs read it; a kernel without RISCV_PMU does not change that. */
 	asm volatile("rdcycle %0" : "=r" (count));
 	return count;
 #else
-#error "which register counts instructions here?"
+#error "no register is known that counts instructions on this architecture"
 #endif
 }
 
-/* Two instructions, @left times. */
+/* Run two instructions @left times. */
 static inline void loop(unsigned long left)
 {
 #if defined(__x86_64__)
@@ -45,8 +45,8 @@ static inline void loop(unsigned long left)
 }
 
 /*
- * A loop of known length must take as long as it has instructions; the least of
- * some tries, because interrupts and other processes come in between.
+ * Check that a loop takes as long as it has instructions.  Use the minimum of some
+ * tries, because interrupts and other processes add instructions.
  */
 static inline void check_clock(void)
 {
@@ -61,7 +61,7 @@ static inline void check_clock(void)
 			least = took;
 	}
 	if (least < 1980000 || least > 2020000)
-		errx(1, "this clock counts no instructions: %lld for 2000000",
+		errx(1, "the clock does not count instructions: %lld for 2000000",
 		     (long long)least);
 }
 
@@ -78,7 +78,7 @@ static inline double lower_quartile(double *values, int nr)
 	return values[nr / 4];
 }
 
-/* Leaves them sorted. */
+/* Sorts @values. */
 static inline double median(double *values, int nr)
 {
 	qsort(values, nr, sizeof(*values), compare_values);

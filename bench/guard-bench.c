@@ -1,28 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What guard pages cost, in instructions: a table of rows, each a piece of
- * work that is set up, timed and undone.  Some count other things than
- * instructions: how often a call takes mmap_lock, by its tracepoint, and the
- * huge pages that khugepaged allocates.
+ * Measures what guard pages cost, in instructions.  Each row of the table is a piece
+ * of work that is set up, timed and undone.  Some rows count something else: how often
+ * a call takes mmap_lock, by its tracepoint, or how many huge pages khugepaged
+ * allocates.
  *
- * That the clock counts instructions is checked first.  What reading it takes
- * is measured and subtracted from every timing.
+ * First, the program checks that the clock counts instructions.  It measures what
+ * reading the clock takes, and subtracts that from every timing.
  *
- * A sample is the lower quartile of a row's timings (so many a sample as the row
- * says): in the short ones that leaves out the timer's interrupts, and slab
- * caches and lists that run empty now and then.  A row is the
- * median of its samples, with the least and the greatest beside it; a first
- * sample, which warms things up, is dropped.
+ * A sample is the lower quartile of a batch of timings; the row gives the size of the
+ * batch.  For short work, this excludes timings with a timer interrupt or with a slab
+ * cache or free list that just ran empty.  The result of a row is the median of its
+ * samples, with the minimum and the maximum; the first sample warms up and is not
+ * counted.
  *
  * usage: guard-bench [-l|-t] [-r RUNS] [PATTERN]...
- *   PATTERN  only rows whose name it matches, as in the shell
+ *   PATTERN  measure only rows whose name matches this shell pattern
  *   -l       list the rows
- *   -t       test whether calls take mmap_lock as often as they should, which
- *            for most is never; wants no special clock, prints KTAP
+ *   -t       test whether calls take mmap_lock as often as they should, which is
+ *            never for most of them; needs no special clock, prints KTAP
+ *   -r       number of samples of a row (default 5)
  *
- * Prints a line for each row, tabs between the columns:
+ * Prints a line for each row, with tabs between the columns:
  *	NAME METHOD MEDIAN LEAST GREATEST RUNS UNIT WORK
- * with "-" for what the kernel cannot do.
+ * A "-" means that the kernel has no guard pages.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -55,18 +56,18 @@
 #define KIB (1UL << 10)
 #define MIB (1UL << 20)
 #define GIB (1UL << 30)
-/* What one page table maps at least, whatever the architecture, in pages. */
+/* The least number of pages that one page table maps on any architecture. */
 #define TABLE 512
 
 #define MAX_RUNS 101
 #define MAX_BATCH 500
 
 /*
- * Addresses where nothing else is, with no table shared with anything: 64 bits,
- * and 46 of them for a program.
+ * Addresses far from all other mappings, so that no page table is shared.  This takes
+ * an address space of 46 bits.
  */
 #define AREA ((char *)(1UL << 44))
-#define ELSEWHERE ((char *)(1UL << 45) + page)	/* not table by table */
+#define ELSEWHERE ((char *)(1UL << 45) + page)	/* mremap cannot move whole tables here */
 
 struct work {
 	void (*setup)(void);
@@ -76,16 +77,16 @@ struct work {
 
 struct row {
 	const char *name;
-	const char *method;	/* guard, mprotect, mmap; plain: never met a guard */
+	const char *method;	/* guard, mprotect, mmap; plain: without any guard */
 	const char *unit;	/* page, table, call, cycle, ratio */
 	const char *what;
-	size_t size;		/* of the memory the work is about: TABLE, or bytes */
-	int batch;		/* timings a sample */
+	size_t size;		/* of the memory in bytes, or TABLE */
+	int batch;		/* number of timings per sample */
 	struct work work;
-	struct work less;	/* if given: what the work adds to this */
-	struct work over;	/* if given: how many times this it takes */
-	int64_t (*count)(void);	/* if given: counts this, not instructions */
-	int locks;		/* of such a count what -t expects */
+	struct work less;	/* if given, its time is subtracted */
+	struct work over;	/* if given, the result is relative to its time */
+	int64_t (*count)(void);	/* if given, counts this instead of instructions */
+	int locks;		/* the count that -t expects */
 };
 
 static size_t page;
@@ -232,7 +233,7 @@ static void map_removed_guards(void)
 	remove_guards();
 }
 
-/* Work on one page in the middle, beside one that is there already. */
+/* Work on one page in the middle, next to a page or guard that exists already. */
 
 static char *one_page(void)
 {
@@ -327,7 +328,7 @@ static void map_protected_one(void)
 	protect_one();
 }
 
-/* One call for ranges of a page each. */
+/* One call for @nr ranges of one page each. */
 static void advise_vector(const struct iovec *ranges, size_t nr, int advice)
 {
 	static int self = -1;
@@ -339,13 +340,13 @@ static void advise_vector(const struct iovec *ranges, size_t nr, int advice)
 	   "process_madvise");
 }
 
-/* Each page a range of its own. */
+/* One call in which each page is a range of its own. */
 static void advise_by_ranges(int advice)
 {
 	static struct iovec ranges[TABLE];
 	size_t i;
 
-	if (!ranges[0].iov_len)		/* once: it would count */
+	if (!ranges[0].iov_len)		/* only once, because this is timed, too */
 		for (i = 0; i < TABLE; i++)
 			ranges[i] = (struct iovec) { AREA + i * page, page };
 	advise_vector(ranges, TABLE, advice);
@@ -366,7 +367,7 @@ static void madvise_nothing(void)
 	ok(madvise(AREA, 0, MADV_DONTNEED), "madvise");
 }
 
-/* A stack's life: its last page is used, its first is the guard. */
+/* The life of a stack: its last page is used, its first page is the guard. */
 
 static void stack_plain(void)
 {
@@ -391,7 +392,7 @@ static void stack_mprotect(void)
 	unmap();
 }
 
-/* As glibc up to 2.41 does: all without access first. */
+/* As in glibc up to 2.41: map all of it PROT_NONE, then allow access to the stack. */
 static void stack_mmap(void)
 {
 	map_none();
@@ -472,7 +473,7 @@ static void trace_locks(bool on)
 	put(MMAP_LOCK "enable", on ? "1" : "0");
 }
 
-/* Takes no lock itself: the buffer is there, and has been written to. */
+/* Must not take mmap_lock itself: does not allocate, and the buffer is populated. */
 static int64_t traced(const char *what)
 {
 	static char text[256 * KIB];
@@ -508,7 +509,7 @@ static int64_t write_locks(void)
 	{ "write:" name, method, "call", "mmap_lock write: " what, size, 1,	\
 	  .work = { __VA_ARGS__ }, .count = write_locks, .locks = writes }
 
-/* What khugepaged makes of memory in small pages. */
+/* Memory of small pages that khugepaged scans. */
 
 static size_t huge_page_size(void)
 {
@@ -562,7 +563,7 @@ static long full_scans(void)
 	return read_number(KHUGEPAGED "full_scans", "");
 }
 
-/* Everything, twice. */
+/* Let khugepaged scan everything twice. */
 static void scan(void)
 {
 	int scans, tries;
@@ -572,7 +573,7 @@ static void scan(void)
 	for (scans = 0; scans < 2; scans++) {
 		begin = full_scans();
 		for (tries = 100000; full_scans() == begin && tries; tries--) {
-			/* Wakes it for one scan, or is lost on it if it is awake. */
+			/* This wakes khugepaged for one scan, unless it is already awake. */
 			put(KHUGEPAGED "scan_sleep_millisecs", "100000000");
 			usleep(1000);
 		}
@@ -587,7 +588,7 @@ static int64_t huge_pages(void)
 }
 
 static const struct row rows[] = {
-	/* By the page, over a range. */
+	/* Per page of a range. */
 	{ "install", "guard", "page", "install, nothing mapped", GIB, 1,
 	  .work = { map, install, unmap } },
 	{ "install", "mprotect", "page", "PROT_NONE, nothing mapped", GIB, 1,
@@ -607,7 +608,7 @@ static const struct row rows[] = {
 	  .work = { map_last_populated, install, unmap } },
 	{ "dontneed-guards", "guard", "page", "MADV_DONTNEED over guards",
 	  GIB, 1, .work = { map_guards, dontneed, unmap } },
-	{ "fork-guards", "guard", "page", "fork, exit of a child: guards add",
+	{ "fork-guards", "guard", "page", "fork and exit: added by guards",
 	  GIB, 1, .work = { map_guards, fork_and_exit, unmap },
 	  .less = { map, fork_and_exit, unmap } },
 	{ "fork-shared", "guard", "ratio",
@@ -621,11 +622,11 @@ static const struct row rows[] = {
 	{ "mremap-guards", "guard", "page", "mremap of guards, by entries",
 	  GIB, 1, .work = { map_guards, move, unmap_elsewhere } },
 	{ "install-populated", "guard", "ratio",
-	  "install over populated, to DONTNEED", 64 * MIB, 1,
+	  "install over populated, vs DONTNEED", 64 * MIB, 1,
 	  .work = { map_populated, install, unmap },
 	  .over = { map_populated, dontneed, unmap } },
 	{ "install-populated", "mmap", "ratio",
-	  "the same by PROT_NONE", 64 * MIB, 1,
+	  "PROT_NONE over populated, likewise", 64 * MIB, 1,
 	  .work = { map_populated, map_none, unmap },
 	  .over = { map_populated, dontneed, unmap } },
 
@@ -636,9 +637,9 @@ static const struct row rows[] = {
 	  .work = { map_beside_page, protect_one, unmap } },
 	{ "install-one", "mmap", "call", "one page to PROT_NONE", TABLE, 100,
 	  .work = { map_beside_page, map_none_one, unmap } },
-	{ "install-first", "guard", "call", "first guard of a mapping, its table",
+	{ "install-first", "guard", "call", "first guard of a mapping, and table",
 	  TABLE, 100, .work = { map, install_one, unmap } },
-	{ "install-first", "mprotect", "call", "the same by PROT_NONE",
+	{ "install-first", "mprotect", "call", "first PROT_NONE page of a mapping",
 	  TABLE, 100, .work = { map, protect_one, unmap } },
 	{ "remove-one", "guard", "call", "one-page remove", TABLE, 100,
 	  .work = { map_beside_guards, remove_one, unmap } },
@@ -646,27 +647,27 @@ static const struct row rows[] = {
 	  .work = { map_protected_one, unprotect_one, unmap } },
 	{ "remove-one", "mmap", "call", "one page back from PROT_NONE", TABLE, 100,
 	  .work = { map_protected_one, map_over_one, unmap } },
-	{ "install-ranges", "guard", "page", "process_madvise, by the page",
+	{ "install-ranges", "guard", "page", "one-page ranges, install",
 	  TABLE, 20, .work = { map, install_by_ranges, unmap } },
-	{ "install-ranges-populated", "guard", "page", "the same over populated",
+	{ "install-ranges-populated", "guard", "page", "one-page ranges, over populated",
 	  TABLE, 20, .work = { map_populated, install_by_ranges, unmap } },
-	{ "remove-ranges", "guard", "page", "process_madvise, remove",
+	{ "remove-ranges", "guard", "page", "one-page ranges, remove",
 	  TABLE, 20, .work = { map_guards, remove_by_ranges, unmap } },
 	{ "madvise-nothing", "plain", "call", "madvise of no bytes", TABLE, 100,
 	  .work = { map, madvise_nothing, unmap } },
 
-	/* What the guard adds to a stack's mmap, touch and munmap. */
-	{ "stack", "guard", "cycle", "8 MiB stack: guard adds", 8 * MIB, 100,
+	/* What the guard adds to the mmap, touch and munmap of a stack. */
+	{ "stack", "guard", "cycle", "8 MiB stack: added by guard", 8 * MIB, 100,
 	  .work = { nothing, stack_guard, nothing },
 	  .less = { nothing, stack_plain, nothing } },
-	{ "stack", "mprotect", "cycle", "8 MiB stack: guard adds", 8 * MIB, 100,
+	{ "stack", "mprotect", "cycle", "8 MiB stack: added by guard", 8 * MIB, 100,
 	  .work = { nothing, stack_mprotect, nothing },
 	  .less = { nothing, stack_plain, nothing } },
-	{ "stack", "mmap", "cycle", "8 MiB stack: guard adds",
+	{ "stack", "mmap", "cycle", "8 MiB stack: added by guard",
 	  8 * MIB, 100, .work = { nothing, stack_mmap, nothing },
 	  .less = { nothing, stack_plain, nothing } },
 
-	/* Memory that never meets a guard. */
+	/* Memory that never has a guard. */
 	{ "fault", "plain", "page", "page fault", 64 * MIB, 1,
 	  .work = { map, touch_all, unmap } },
 	{ "munmap", "plain", "page", "munmap", 64 * MIB, 1,
@@ -682,7 +683,7 @@ static const struct row rows[] = {
 	  .work = { map_tables, dontneed, unmap } },
 	{ "mremap", "plain", "page", "mremap, by entries", 64 * MIB, 1,
 	  .work = { map_populated, move, unmap_elsewhere } },
-	{ "fault-one", "plain", "call", "page fault, table there", TABLE, 100,
+	{ "fault-one", "plain", "call", "page fault, table exists", TABLE, 100,
 	  .work = { map_beside_page, touch_one, unmap } },
 	{ "munmap-one", "plain", "call", "munmap of one page of a mapping", TABLE, 100,
 	  .work = { map_beside_one, unmap_one, unmap } },
@@ -698,7 +699,7 @@ static const struct row rows[] = {
 	  100, .work = { nothing, stack_plain, nothing } },
 
 	/* Counts. */
-	{ "khugepaged", "guard", "table", "huge pages for small, one a guard",
+	{ "khugepaged", "guard", "table", "huge pages, a guard in each range",
 	  32 * MIB, 1, .work = { map_guarded_tables, scan, unmap_huge },
 	  .count = huge_pages },
 	{ "khugepaged-beside", "guard", "table", "huge pages, a guard in 1 of 16",
@@ -936,7 +937,7 @@ int main(int argc, char **argv)
 	if (runs < 1 || runs > MAX_RUNS)
 		usage();
 	page = sysconf(_SC_PAGESIZE);
-	/* Pages are small ones, whatever the kernel's default. */
+	/* Use small pages, whatever the kernel's default is. */
 	ok(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "PR_SET_THP_DISABLE");
 	return verb(runs, argv + optind);
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Page faults of one thread beside another one that makes guards: how many
- * there are, for each that there is beside a thread that makes none.  Wants two
- * processors that really run at a time; the clock is an ordinary one, so only
- * ratios say anything.
+ * Measures the page-fault rate of one thread while a second thread installs and
+ * removes guards, relative to the rate while the second thread only spins.  This
+ * needs two processors that really run at the same time; the clock is an ordinary
+ * one, so only ratios are meaningful.
  *
- * A round is two windows of time for each way in turn: one for what it is
- * compared with, one for itself.  A row is the median of the rounds' ratios, with
- * the least and the greatest; a first round, which warms things up, is dropped.
+ * A round measures each way in turn, in two time windows: one for the reference,
+ * one for the way itself.  A row is the median of the rounds' ratios, with the
+ * minimum and the maximum; the first round warms up and is not counted.
  *
  * Prints a line for each row, as guard-bench does:
  *	NAME METHOD MEDIAN LEAST GREATEST RUNS UNIT WORK
@@ -36,7 +36,7 @@
 #define WINDOW 0.2		/* seconds */
 #define FAULTS 2048UL		/* between flushes of both TLBs */
 #define SIZE (64UL << 20)
-/* Apart, so that they are two VMAs; guards are not made where faults are. */
+/* Far apart, so that they are two VMAs.  Guards are not at the pages that fault. */
 #define AREA ((char *)(1UL << 44))
 #define OTHER ((char *)(1UL << 45))
 #define MIDDLE (SIZE / 2)
@@ -75,9 +75,9 @@ static void protect(void *page)
 	check(mprotect(page, PAGE, PROT_READ | PROT_WRITE), "mprotect");
 }
 
-/* The first is compared with no other thread, all others with the first. */
+/* The reference is no second thread for the first way, the first way for the others. */
 static const struct way ways[] = {
-	{ "beside-spin", "plain", "faults beside a loop, to alone", nothing, AREA },
+	{ "beside-spin", "plain", "faults beside a loop, vs alone", nothing, AREA },
 	{ "beside-same", "guard", "beside guards in the same VMA", guard, AREA + MIDDLE },
 	{ "beside-other", "guard", "beside guards in another VMA", guard, OTHER + MIDDLE },
 	{ "beside-same", "mprotect", "beside PROT_NONE in the same VMA", protect, AREA + MIDDLE },
@@ -112,7 +112,7 @@ static void *other_thread(void *unused)
 	return unused;
 }
 
-/* Faults a second. */
+/* Page faults per second. */
 static double fault_rate(void)
 {
 	double begin = seconds(), took;
@@ -153,7 +153,7 @@ static void map(char *address)
 
 	if (got != address)
 		err(1, "mmap");
-	/* The first fault of a VMA is another one; and a guard wants a table. */
+	/* Populate a first page, which takes a different path, and the guards' page table. */
 	got[0] = got[MIDDLE + PAGE] = 1;
 }
 
@@ -173,7 +173,7 @@ int main(void)
 	size_t i;
 	int round;
 
-	/* Pages are small ones, whatever the kernel's default. */
+	/* Use small pages, whatever the kernel's default is. */
 	check(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), "PR_SET_THP_DISABLE");
 	run_on(0);
 	map(AREA);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What guards cost as they become many: for guard pages, and for
- * mprotect(PROT_NONE).
+ * Measures the cost of guards against their number and against the size of a range, for
+ * guard pages and for mprotect(PROT_NONE).
  *
- *	guards	on every other page, 1 to 100,000: instructions, VMAs, and
+ *	guards	1 to 100,000 guards on every other page: instructions, VMAs, and
  *		kernel memory (page tables, VMAs and their tree)
- *	fork	fork and exit of a child of a process that has them all
- *	range	a call for a whole range of nothing, 2 MiB to 64 GiB
+ *	fork	fork and exit of a child of a process that has all these guards
+ *	range	one call for a range without any pages, 2 MiB to 64 GiB
  *
- * Prints a line for each point, tabs between the columns, "-" for what was not
- * measured; all are medians, instructions by the guard (range: by the page):
+ * Prints a line for each point, with tabs between the columns and "-" for what was not
+ * measured.  All values are medians; instructions are per guard (range: per page):
  *	KIND METHOD NUMBER INSTRUCTIONS LEAST GREATEST RUNS
  *	VMAS VMPTE-KIB VMA-SLAB-KIB MAPLE-SLAB-KIB SUNRECLAIM-KIB
  *	LEAST GREATEST of VMPTE-KIB + VMA-SLAB-KIB + MAPLE-SLAB-KIB
@@ -50,7 +50,7 @@ enum {
 	VMA_SLAB,	/* KiB, of the whole kernel */
 	MAPLE_SLAB,
 	UNRECLAIMABLE,
-	MEMORY,		/* the first three of memory */
+	MEMORY,		/* sum of PAGE_TABLES, VMA_SLAB and MAPLE_SLAB */
 	USAGES
 };
 
@@ -64,7 +64,7 @@ struct point {
 	struct usage usage;
 };
 
-/* 1, 2, 5, 10, ... and where PROT_NONE ends. */
+/* 1, 2, 5, 10, ... guards, and the number at which PROT_NONE fails. */
 #define MAX_POINTS 20
 
 struct pass {
@@ -102,7 +102,7 @@ static void unmap(size_t size)
 		err(1, "munmap");
 }
 
-/* What is counted, and how it is read. */
+/* The counters. */
 
 /* KiB in the pages of a slab cache. */
 static long slab(const char *name)
@@ -118,11 +118,11 @@ static long slab(const char *name)
 	}
 	fclose(file);
 	if (found < 0)
-		errx(1, "no slab cache %s of its own", name);
+		errx(1, "no separate slab cache %s", name);
 	return found;
 }
 
-/* Give back the slabs that earlier passes have left empty. */
+/* Free the slabs that earlier passes left empty. */
 static void shrink(const char *name)
 {
 	char path[128];
@@ -172,7 +172,7 @@ static int64_t time_fork(void)
 	return now() - begin;
 }
 
-/* Passes: all the guards, with a look at every point. */
+/* A pass places all guards and reads the counters at every point. */
 
 static bool is_point(long guards)
 {
@@ -209,12 +209,12 @@ static void pass(const struct method *method, struct pass *pass)
 	pass->fork_each = (double)(time_fork() - plain) / guards;
 }
 
-/* In a process of its own, whose page tables are its own as well. */
+/* Run a pass in a process of its own, with its own page tables. */
 static void pass_alone(const struct method *method, struct pass *result)
 {
 	pid_t child;
 
-	/* What RCU frees is freed by then. */
+	/* Let RCU free what the previous pass has left. */
 	sleep(1);
 	shrink("vm_area_struct");
 	shrink("maple_node");
@@ -305,7 +305,7 @@ int main(void)
 	if (passes == MAP_FAILED)
 		err(1, "mmap");
 	check_clock();
-	/* Pages are small ones, whatever the kernel's default. */
+	/* Use small pages, whatever the kernel's default is. */
 	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
 		err(1, "PR_SET_THP_DISABLE");
 	for (i = 0; i < METHODS; i++)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# budgets.tsv with the medians of series.tsv, and 2 %, in the place of the
-# budgets; those that say "base" stay.
+# Print budgets.tsv with the medians of series.tsv plus 2 % as the budgets; a budget
+# "base" stays.
 # usage: awk -f bench/hold.awk build/bench/series.tsv bench/budgets.tsv
 BEGIN { FS = OFS = "\t" }
 FILENAME == ARGV[1] { median[$1 FS $2] = $3; next }

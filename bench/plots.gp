@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-# What guards cost as they become many.  The columns of the TSVs:
+# Plot the cost of guards against their number.  The columns of the TSVs:
 #   1 kind, 2 method, 3 number, 4 to 6 instructions (median, least, greatest),
-#   8 VMAs, 9 VmPTE, 10 VMA slab, 11 maple slab, 13 and 14 least and greatest of
-#   the last three together; KiB
+#   8 VMAs; in KiB: 9 VmPTE, 10 VMA slab, 11 maple slab, 13 and 14 least and greatest
+#   sum of columns 9 to 11
 series = "results/series-scale.tsv"
 mainline = "results/mainline-scale.tsv"
-# Rows of one kind and method: everything else is no point at all.
+# Select the rows of one kind and method; gnuplot would draw other rows as gaps.
 rows(kind, method) = sprintf("< awk '$1 == \"%s\" && $2 == \"%s\"' ", kind, method)
 
 set terminal svg size 560,350 font "sans-serif,13" background "white"
@@ -14,7 +14,7 @@ set border 3 lc rgb "#888888"
 set tics nomirror textcolor rgb "#333333"
 set grid lc rgb "#e4e4e4" lt 1
 set rmargin 4
-# The lines are named beside them.
+# Labels next to the lines replace the key.
 unset key
 set style data yerrorlines
 set bars 0.5
@@ -53,7 +53,7 @@ plot rows("guards", "mprotect").series using 3:($9+$10+$11):13:14 ls 2, \
 unset label 2
 
 set output "instructions.svg"
-set title "instructions a guard, on the average"
+set title "instructions per guard, on average"
 set logscale xy
 set xrange [0.8:150000]
 set yrange [500:12000]
@@ -66,7 +66,7 @@ plot rows("guards", "mprotect").series using 3:4:5:6 ls 2, \
      rows("guards", "guard").series using 3:4:5:6 ls 1
 
 set output "range.svg"
-set title "one call for a range of nothing: instructions a page"
+set title "one call for an unpopulated range: instructions per page"
 set xlabel "range, GiB"
 set format x "%g"
 set format y "%g"

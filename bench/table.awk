@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-# Results of bench/measure side by side.  Before each file its kind is given:
-# kind=budgets, kind=series, and optionally kind=base, kind=mainline, kind=arm64,
-# kind=riscv64 (the series there).  PROT_NONE
-# is the row of the same name by mprotect, else by mmap, on the series.  Exits
-# with 3 if a row is over its budget, or has none because nothing was measured.
+# Print results of bench/measure side by side.  On the command line, an assignment before
+# each file gives its kind: kind=budgets, kind=series, and optionally kind=base,
+# kind=mainline, and kind=arm64 and kind=riscv64 (the series on these).  The column
+# PROT_NONE is the series' row of the same name by mprotect, or else by mmap.  Exits with 3
+# if a row exceeds its budget, or has a budget but was not measured.
 function number(value) {
 	if (value == "" || value == "-")
 		return "-"
@@ -68,6 +68,6 @@ END {
 			key in target ? target[key] : "-", add(key, arm64), add(key, riscv64), bad
 	}
 	if (over)
-		printf "%d rows over their budgets\n", over
+		printf "%d rows exceed their budgets\n", over
 	exit over ? 3 : 0
 }

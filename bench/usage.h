@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What /proc counts of a process and of the kernel. */
+/* Reads counters of this process and of the kernel in /proc. */
 #ifndef BENCH_USAGE_H
 #define BENCH_USAGE_H
 

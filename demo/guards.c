@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Make every other page of a mapping a guard, once by mprotect(PROT_NONE) and
- * once by madvise(MADV_GUARD_INSTALL), and compare what that takes. Prints the
- * second part of the table.
+ * Make every other page of a mapping a guard, once with mprotect(PROT_NONE) and
+ * once with madvise(MADV_GUARD_INSTALL), and compare the costs. Prints the second
+ * part of the table.
  *
- * Exits with 1 if the kernel has no guard pages, if mprotect() does not end at
- * vm.max_map_count, or if any page is not what it should be: a guard gives
- * SIGSEGV, the page after it reads as zero.
+ * Exits with 1 if the kernel has no guard pages, if mprotect() does not fail at
+ * vm.max_map_count, or if a page is wrong: a guard must raise SIGSEGV, the page
+ * after it must be writable.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -27,9 +27,9 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-#define GUARDS 100000L		/* as many as are asked of either method */
-#define SAMPLE 100		/* one guard in so many is touched */
-#define BATCH 20		/* so many are timed together */
+#define GUARDS 100000L		/* number of guards to place with each method */
+#define SAMPLE 100		/* one guard in this many is touched */
+#define BATCH 20		/* number of guards that are timed together */
 
 struct usage {
 	long vmas;
@@ -40,9 +40,9 @@ struct usage {
 struct result {
 	const char *method;
 	long placed;
-	long verified;		/* no access through a system call */
-	long touched;		/* SIGSEGV on access */
-	int error;		/* what stopped it, or 0 */
+	long verified;		/* guards that a system call could not read */
+	long touched;		/* guards that raised SIGSEGV on access */
+	int error;		/* errno of the call that failed, or 0 */
 	double seconds[GUARDS / BATCH];	/* of each whole batch */
 	struct usage before;
 	struct usage after;
@@ -67,7 +67,7 @@ static struct usage usage_now(void)
 {
 	FILE *refresh = fopen("/proc/sys/vm/stat_refresh", "r");
 
-	/* Have each CPU hand in what it has counted by itself, if we may. */
+	/* If permitted, make each CPU fold its own counts into the totals. */
 	if (refresh) {
 		getc(refresh);
 		fclose(refresh);
@@ -95,7 +95,7 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 	siglongjmp(fault, 1);
 }
 
-/* Whether the kernel, asked to read a signal set at @page, is refused it. */
+/* Does a system call that reads a signal set at @page fail with EFAULT? */
 static int is_unreadable(void *page)
 {
 	/* SIG_BLOCK with the empty set of a fresh page changes nothing. */
@@ -106,11 +106,11 @@ static int is_unreadable(void *page)
 	return 1;
 }
 
-/* Whether touching @page gives SIGSEGV, at that very address. */
+/* Does touching @page raise SIGSEGV, with exactly that address? */
 static int gives_sigsegv(volatile char *page)
 {
 	fault_address = NULL;
-	/* SA_NODEFER: there is no signal mask to save and restore. */
+	/* With SA_NODEFER, there is no signal mask to save and restore. */
 	if (!sigsetjmp(fault, 0)) {
 		*page = 1;
 		return 0;
@@ -118,7 +118,7 @@ static int gives_sigsegv(volatile char *page)
 	return fault_address == page;
 }
 
-/* Look at every guard; touch some, and write to the page after them. */
+/* Check every guard; touch some, and write to the page after them. */
 static void verify(struct result *result, char *area)
 {
 	struct sigaction action = {
@@ -133,16 +133,16 @@ static void verify(struct result *result, char *area)
 		char *page = area + 2 * i * page_size;
 
 		if (!is_unreadable(page))
-			errx(1, "%s: guard %ld is not there", result->method, i);
+			errx(1, "%s: guard %ld can be read", result->method, i);
 		result->verified++;
 		if (i % SAMPLE)
 			continue;
 		if (!gives_sigsegv(page))
-			errx(1, "%s: guard %ld gives no SIGSEGV",
+			errx(1, "%s: guard %ld does not raise SIGSEGV",
 			     result->method, i);
 		result->touched++;
 		if (gives_sigsegv(page + page_size))
-			errx(1, "%s: the page after guard %ld gives SIGSEGV",
+			errx(1, "%s: the page after guard %ld raises SIGSEGV",
 			     result->method, i);
 	}
 	signal(SIGSEGV, SIG_DFL);
@@ -214,7 +214,7 @@ static int compare_seconds(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* The median batch: the machine below may have had other things to do. */
+/* Use the median batch, because the host may have been busy at times. */
 static double seconds_each(const struct result *result)
 {
 	double sorted[GUARDS / BATCH];
@@ -225,7 +225,7 @@ static double seconds_each(const struct result *result)
 	return sorted[batches / 2] / BATCH;
 }
 
-/* Whether the limit on VMAs is what stopped it. */
+/* Did it stop at the limit on VMAs? */
 static int hit_max_map_count(const struct result *result)
 {
 	return result->error == ENOMEM &&
@@ -270,7 +270,7 @@ int main(void)
 	page_size = sysconf(_SC_PAGESIZE);
 	max_map_count = read_number("/proc/sys/vm/max_map_count", "");
 	need_guard_pages();
-	/* mprotect() last: its VMAs are freed some time after they are gone. */
+	/* mprotect() last: the kernel frees its VMAs some time after munmap(). */
 	new = place_guards("MADV_GUARD_INSTALL", by_guard_install);
 	if (new.error)
 		errx(1, "%s stopped after %ld guards: %s", new.method,

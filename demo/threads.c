@@ -3,9 +3,9 @@
  * Start threads with the C library's default stacks, count the VMAs they add,
  * and let one of them overflow its stack. Prints one row of the table.
  *
- * Exits with 1 if the overflow gets past the guard, or if the VMAs are not
- * those of this C library's guards: two a thread for the PROT_NONE guards of
- * glibc up to 2.41, a handful in all for the guard pages of 2.42 and later.
+ * Exits with 1 if the overflow gets past the guard, or if the number of VMAs does not
+ * match the C library's kind of guard: two per thread for the PROT_NONE guards of
+ * glibc up to 2.41, a handful in total for the guard pages of 2.42 and later.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -26,7 +26,7 @@
 #define THREADS 200
 #define A_HANDFUL (THREADS / 20)
 
-/* What the guard of an overflowed stack turned out to be. */
+/* What kind of guard stopped the overflow. */
 enum verdict {
 	IN_OWN_VMA = 10,	/* a PROT_NONE mapping */
 	IN_STACK_VMA,		/* part of the readable, writable stack mapping */
@@ -36,7 +36,7 @@ enum verdict {
 static pthread_barrier_t started, finish;
 static uintptr_t guard_start, guard_end;
 
-/* The permissions, such as "rw-p", of the mapping @addr is in. */
+/* Get the permissions, such as "rw-p", of the mapping that contains @addr. */
 static void vma_perms(uintptr_t addr, char perms[5])
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
@@ -56,8 +56,8 @@ static void vma_perms(uintptr_t addr, char perms[5])
 }
 
 /*
- * Runs on the alternate stack. It reads a file with stdio, which is safe here:
- * the fault was in overflow(), not inside the C library.
+ * Runs on the alternate stack. Reading a file with stdio is safe here, because the
+ * fault was in overflow(), not inside the C library.
  */
 static void on_segv(int sig, siginfo_t *info, void *context)
 {
@@ -74,7 +74,7 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 	_exit(strcmp(perms, "rw-p") ? MISSED : IN_STACK_VMA);
 }
 
-/* Each frame looks at its caller's, so no compiler can make a loop of this. */
+/* Each frame reads its caller's, so that the compiler cannot turn this into a loop. */
 static int overflow(volatile char *caller, unsigned long depth)
 {
 	volatile char frame[512];
@@ -117,9 +117,9 @@ static void *thread(void *overflows)
 }
 
 /*
- * Start the threads and return the VMAs they add. If asked to, the middle one,
- * which has the stack of another thread right below its guard, overflows once
- * all run.
+ * Start the threads and return the number of VMAs they add. If @overflows, the middle
+ * thread overflows its stack once all threads run; the stack of another thread is
+ * right below its guard.
  */
 static int run_threads(int overflows)
 {
@@ -146,7 +146,7 @@ static int run_threads(int overflows)
 	return added;
 }
 
-/* Overflow a stack in a child and return what became of it. */
+/* Overflow a stack in a child and return the verdict. */
 static int overflow_in_child(void)
 {
 	pid_t child = fork();
@@ -190,6 +190,6 @@ int main(int argc, char **argv)
 	if (guard_pages ? added > A_HANDFUL : added < 2 * THREADS - A_HANDFUL)
 		errx(1, "glibc %s: %d threads added %d VMAs, %s expected",
 		     version, THREADS, added,
-		     guard_pages ? "a handful" : "two a thread");
+		     guard_pages ? "a handful" : "two per thread");
 	return 0;
 }

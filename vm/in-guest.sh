@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# The guest's side of vm/scenario: reads the scenario, /vm/scenario, prepares what it
-# needs and runs its tests one by one. Each has a virtio port of its own for
-# its output; "begin" and "end" lines go to the port "status". The last things
-# said there are the page size in KiB and the kernel's taint, a second witness to
-# the log.
+# The part of vm/scenario that runs in the guest: reads the scenario from /vm/scenario,
+# provides what it needs and runs its tests one after the other. The output of each test
+# goes to its own virtio port; "begin" and "end" lines go to the port "status". The last
+# lines there are the page size in KiB and the kernel's taint flags, which show a splat
+# even if it is missing in the log.
 
 fd=/dev/virtio-ports
-# For the ordinary user; a program that tests the limit sets its own.
+# An ordinary user may lock memory, too; a program that tests the limit sets its own.
 # shellcheck disable=SC3045
 ulimit -l unlimited
 cd /tmp || return 2 # where an ordinary user can write too
@@ -19,7 +19,7 @@ set_and_check() {
 need() {
 	case $1 in
 	cpus) [ "$(grep -c '^cpu[0-9]' /proc/stat)" = "$2" ] ;;
-	large_folios) # of all sizes that the kernel has, if it has any
+	large_folios) # all sizes that the kernel supports, if any
 		for size in /sys/kernel/mm/transparent_hugepage/hugepages-*kB/enabled; do
 			! grep -qs '\[never]' "$size" || echo madvise >"$size"
 		done
@@ -34,16 +34,16 @@ need() {
 			losetup /dev/loop0 /ext4.img && mount -t ext4 /dev/loop0 /mnt &&
 			chmod 1777 /mnt && export TMPDIR=/mnt
 		;;
-	dax) # ext4 or xfs, on what the scenario's first memmap= makes persistent memory, likewise
-		# The options are those that let huge pages be mapped. The kernel registers
-		# persistent memory asynchronously: wait for it.
+	dax) # ext4 or xfs, at /mnt, on the persistent memory of the first memmap=
+		# The options align files so that huge pages can be mapped. The kernel
+		# registers persistent memory asynchronously: wait for it.
 		cat /sys/bus/nd/devices/ndbus*/wait_probe >/dev/null && case $2 in
 		ext4) mkfs.ext4 -q -E stride=512 /dev/pmem0 ;;
 		xfs) mkfs.xfs -q -l size=64m,su=32k -d su=2m,sw=1,extszinherit=512 /dev/pmem0 ;;
 		esac && mkdir -p /mnt && mount -t "$2" -o dax /dev/pmem0 /mnt &&
 			chmod 1777 /mnt && export TMPDIR=/mnt
 		;;
-	devdax) # the second as a device, /dev/dax1.0
+	devdax) # the persistent memory of the second memmap=, as /dev/dax1.0
 		(
 			cd /sys/bus/nd/devices && cat ndbus*/wait_probe >/dev/null &&
 				echo namespace1.0 >../drivers/nd_pmem/unbind &&
@@ -69,7 +69,7 @@ test_one() {
 	shift
 	/vm/run -t "$limit" -u "$uid" -o "$fd/$name" "$program" "$@"
 	echo "end $name $? $(($(date +%s) - begin))" >$fd/status
-	kill -9 -1 # whatever it left running; this is init, so not itself
+	kill -9 -1 # whatever the test left running; spares this process, which is init
 	echo "vm: end $name" >/dev/kmsg
 }
 
@@ -79,8 +79,8 @@ while read -r key rest; do
 	need | cpus)
 		[ "$key" = need ] || rest="cpus $rest"
 		if ! need $rest; then
-			echo "init: the guest cannot have what the scenario needs: $rest"
-			echo "error cannot have: $rest" >$fd/status
+			echo "init: the guest cannot provide what the scenario needs: $rest"
+			echo "error: the guest cannot provide: $rest" >$fd/status
 			return 2
 		fi
 		;;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Run one program in the guest: as a user, with a time limit, its output
- * carried through pipes to the given files (virtio ports as a rule, which only
- * one process can have open, and which are no place for a program that opens
- * /dev/stdout again).
+ * Run one program in the guest, as a given user and with a time limit. Its output
+ * goes through pipes to the given files. These are usually virtio ports, which only
+ * one process can have open, so a program that opens /dev/stdout would fail without
+ * the pipes.
  *
- * Exits as the program does; 128 + N if signal N killed it; 124 if the limit
- * did; 127 if there is no such program.
+ * Exits as the program does; with 128 + N if signal N killed it; with 124 if the
+ * time limit was exceeded; with 127 if the program cannot be started.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -28,8 +28,8 @@
 struct stream {
 	const char *path;
 	int to;
-	int from;	/* our end of the pipe; -1 after its end */
-	int child;	/* the program's end */
+	int from;	/* our end of the pipe; -1 after end of file */
+	int child;	/* the program's end of the pipe */
 };
 
 static void on_child(int sig)
@@ -60,7 +60,10 @@ static void stream_open(struct stream *s)
 		err(EXIT_NO_PROGRAM, "fcntl");
 }
 
-/* Carry over what there is. A reader that went away is no reason to stop. */
+/*
+ * Copy all available data. Keep reading if the output cannot be written, so that the
+ * program does not block.
+ */
 static void stream_copy(struct stream *s)
 {
 	char buf[65536];
@@ -117,7 +120,7 @@ static int wait_for(pid_t pid, struct stream *streams, int nr, long limit)
 	sigprocmask(SIG_SETMASK, NULL, &open_mask);
 	sigdelset(&open_mask, SIGCHLD);
 	for (;;) {
-		/* SIGCHLD is blocked but in ppoll(), so none gets lost. */
+		/* SIGCHLD is blocked except in ppoll(), so the wakeup cannot be lost. */
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			break;
 		for (i = 0; i < nr; i++) {
@@ -128,7 +131,7 @@ static int wait_for(pid_t pid, struct stream *streams, int nr, long limit)
 		if (end) {
 			left = end - now_ms();
 			if (left <= 0) {
-				/* What even SIGKILL cannot end is left behind. */
+				/* SIGKILL does not end it: leave it behind. */
 				if (killed)
 					return EXIT_TIMEOUT;
 				kill(-pid, SIGKILL);
@@ -145,7 +148,7 @@ static int wait_for(pid_t pid, struct stream *streams, int nr, long limit)
 		for (i = 0; i < nr; i++)
 			stream_copy(&streams[i]);
 	}
-	/* Not up to the end of file: a daemon may keep the pipe open for ever. */
+	/* Do not wait for end of file: a daemon may keep the pipe open for ever. */
 	for (i = 0; i < nr; i++)
 		stream_copy(&streams[i]);
 	if (killed)

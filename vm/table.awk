@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-# The results of vm/scenario as a table, then the lines of the file "reasons", if
-# any, the sum on the last line, and the gravest exit code.
+# Print the results of vm/scenario as a table, then the lines of the file "reasons", if
+# it is set, with the totals on the last line. Exits with the most severe exit code.
 function grave(code) {
 	return index(" 0 4 5 1 2 3 6 124 255 ", " " code " ")
 }

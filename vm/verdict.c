@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Read the log of one test program, KTAP or not, and say what became of it.
+ * Evaluate the log of one test program, with or without KTAP.
  *
- * Prints a line for whatever is wrong or was let off, then one line
+ * Prints a line for each problem, skip and known failure, then one line
  *	PASSED FAILED SKIPPED
  * and exits with one of the codes below (docs/testing.md has the table).
  *
- * Only leaves count: the line that sums up nested results does not, unless it
- * is a failure none of them shows. A log without any KTAP counts by the
- * program's exit code.
+ * Of nested results only the innermost count: the line that sums them up counts
+ * only if it is a failure and none of them failed. If the log has no KTAP, the
+ * program's exit code is the result.
  */
 #include <ctype.h>
 #include <err.h>
@@ -24,7 +24,7 @@ enum {
 	EXIT_FAIL = 1,
 	EXIT_USAGE = 2,
 	EXIT_TRUNCATED = 3,
-	EXIT_SKIP = 4,		/* nothing but skipped tests */
+	EXIT_SKIP = 4,		/* all tests were skipped */
 	EXIT_NO_TESTS = 5,
 	EXIT_TIMEOUT = 124,
 	EXIT_DIED = 255,
@@ -41,7 +41,7 @@ struct level {
 	long failed;
 };
 
-/* A failure that the unpatched base shows too. */
+/* A failure that the unpatched base has, too. */
 struct known {
 	char *test;
 	char *reason;
@@ -114,7 +114,7 @@ static void count_fail(struct log *log, const char *test)
 	}
 }
 
-/* A skip that says nothing may hide anything. */
+/* A skip without a reason is a failure, because it may hide a bug. */
 static void count_skip(struct log *log, const char *test, const char *reason)
 {
 	if (*reason) {
@@ -149,13 +149,13 @@ static struct level level_pop(struct log *log)
 	if (level.plan < 0)
 		snprintf(what, sizeof(what), "%ld results and no plan", level.seen);
 	else
-		snprintf(what, sizeof(what), "%ld results where the plan says %ld",
+		snprintf(what, sizeof(what), "%ld results, but %ld planned",
 			 level.seen, level.plan);
 	broken(log, what);
 	return level;
 }
 
-/* The level a line of this indent belongs to; a deeper one is new. */
+/* Return the level of a line with this indent, which is new if it is a deeper one. */
 static struct level *level_at(struct log *log, size_t indent)
 {
 	while (log->depth && log->stack[log->depth - 1].indent > indent)
@@ -165,7 +165,7 @@ static struct level *level_at(struct log *log, size_t indent)
 	return &log->stack[log->depth - 1];
 }
 
-/* "ok 3 name # SKIP reason", from after the "ok" */
+/* Parse a line like "ok 3 name # SKIP reason"; @rest is what follows the "ok". */
 static void parse_result(struct log *log, size_t indent, bool ok, char *rest)
 {
 	static const char * const excuses[] = { "SKIP", "XFAIL", "TODO" };
@@ -182,7 +182,7 @@ static void parse_result(struct log *log, size_t indent, bool ok, char *rest)
 
 	nr = strtol(rest, &end, 10);
 	if (end != rest && nr != level->seen && !log->broken)
-		broken(log, "the results are not numbered in order");
+		broken(log, "the results are not numbered consecutively");
 	rest = trim(end);
 	if (!strncmp(rest, "- ", 2))
 		rest += 2;
@@ -243,7 +243,7 @@ static void parse_line(struct log *log, char *line)
 	char *s = line + indent;
 
 	if (is_version(s)) {
-		/* The same level again: another report, the last one is over. */
+		/* A version line on the same level ends the previous report. */
 		log->ktap = true;
 		if (level_at(log, indent)->seen || level_at(log, indent)->plan >= 0) {
 			level_pop(log);
@@ -262,7 +262,7 @@ static void parse_line(struct log *log, char *line)
 	}
 }
 
-/* Lines "PROGRAM | TEST | REASON"; TEST is - for a program without KTAP. */
+/* Read lines "PROGRAM | TEST | REASON"; TEST is "-" for a program without KTAP. */
 static void read_known(struct log *log, const char *path)
 {
 	char *line = NULL, *program, *test, *reason;
@@ -297,7 +297,7 @@ static void read_known(struct log *log, const char *path)
 	fclose(f);
 }
 
-/* An entry that excused nothing would excuse the next real failure. */
+/* A known failure that passes is an error: its entry would hide a new failure. */
 static void check_known(struct log *log)
 {
 	int i;
@@ -305,13 +305,13 @@ static void check_known(struct log *log)
 	for (i = 0; i < log->nr_known; i++) {
 		if (log->known[i].failed)
 			continue;
-		say(log, "FAILED: listed as a known failure, and did not fail: %s",
+		say(log, "FAILED: listed as a known failure, but did not fail: %s",
 		    log->known[i].test);
 		log->failed++;
 	}
 }
 
-/* No KTAP: the exit code is the one test there is. */
+/* Without KTAP, the exit code is the only result. */
 static void count_exit_code(struct log *log, long code, bool empty, char *last)
 {
 	if (code == EXIT_SKIP)
@@ -335,7 +335,7 @@ static int verdict(struct log *log, long code)
 		return EXIT_DIED;
 	}
 	if (log->broken) {
-		say(log, "FAILED: half a log; the program's exit code: %ld", code);
+		say(log, "FAILED: truncated log; the program's exit code: %ld", code);
 		log->failed++;
 		return EXIT_TRUNCATED;
 	}
@@ -349,7 +349,7 @@ static int verdict(struct log *log, long code)
 	if (log->passed || log->excused)
 		return EXIT_PASS;
 	if (log->skipped) {
-		say(log, "FAILED: nothing but skipped tests");
+		say(log, "FAILED: all tests were skipped");
 		return EXIT_SKIP;
 	}
 	say(log, "FAILED: no test ran");
@@ -402,7 +402,7 @@ int main(int argc, char **argv)
 	while (log.depth)
 		level_pop(&log);
 	if (log.ktap && !whole)
-		broken(&log, "the last line has no end");
+		broken(&log, "the last line is incomplete");
 	if (!log.ktap)
 		count_exit_code(&log, code, !*last, last);
 	opt = verdict(&log, code);

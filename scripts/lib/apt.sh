@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# What fetches from a suite of Debian that the machine itself does not use.
+# Functions that fetch from Debian suites which the system's apt does not use.
 # Sourced after common.sh.
 
 # own_apt KIND SUITE...: makes apt use the packages ("deb") or the sources ("deb-src")

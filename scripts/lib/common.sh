@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# The shell library: sourced by every script of scripts/, vm/, bench/ and demo/.
-# O=DIR moves everything that is generated out of build/.
+# The shell library: sourced by the scripts of scripts/, vm/, bench/ and demo/.
+# O=DIR puts everything that is generated into DIR instead of build/.
 
 here=$(cd "$(dirname "$0")" && pwd -P)
 TOP=$here
 until [ -f "$TOP/base" ]; do TOP=${TOP%/*}; done
 
-# A script of scripts/ ends when what started it does: an interrupted run leaves
-# nothing running.
+# If the process that started a script of scripts/ ends, the script gets SIGTERM, so an
+# interrupted run leaves nothing running.
 case $here in
 "$TOP"/scripts/*) [ "${GUARD_PARENT-}" = "$PPID" ] || GUARD_PARENT=$PPID exec setpriv --pdeathsig TERM "$0" "$@" ;;
 esac
@@ -17,7 +17,7 @@ OUT=${O:-$TOP/build}
 
 say() { printf '%s\n' "$*" >&2; }
 
-# progress TEXT...: with the seconds since the first script that said so began.
+# progress TEXT...: prints TEXT with the seconds since the first of the scripts began.
 BEGIN=${BEGIN:-$(date +%s)}
 export BEGIN
 progress() { printf '[%4d s] %s\n' "$(($(date +%s) - BEGIN))" "$*" >&2; }
@@ -53,7 +53,7 @@ export LC_ALL=C TZ=UTC
 export GIT_CONFIG_GLOBAL="$TOP/scripts/lib/gitconfig" GIT_CONFIG_NOSYSTEM=1
 umask 022
 
-# The pin: package, version, sha256, tree.
+# The pin: package, version, sha256, tree; and guard, the revision for `make deb`.
 # shellcheck source=base
 . "$TOP/base"
 
@@ -105,23 +105,24 @@ debian_mirror() {
 		die "apt knows no mirror of $1: run apt-get update, or add one to /etc/apt/sources.list"
 }
 
-# programs SCENARIO...: print the programs that these scenarios run.
+# programs SCENARIO...: prints the programs that these scenarios run.
 programs() {
 	awk '$1 == "test" { print $5 } $1 == "program" { for (i = 2; i <= NF; i++) print $i }' "$@" | sort -u
 }
 
-# The selftests that the series adds.
+# Print the names of the selftests that the series adds.
 selftests() {
 	(cd "$OUT/linux/tools/testing/selftests/mm" && printf '%s\n' guard-*.c | sed 's/\.c$//')
 }
 
-# Print an identifier of the series in patches/.
+# Print the names of the patches in patches/.
 series() {
 	[ ! -f "$PATCHES/series" ] || grep -v '^[[:space:]]*\(#\|$\)' "$PATCHES/series" || :
 }
+# Print an identifier of the series in patches/.
 series_id() {
 	for patch in $(series); do
-		[ -f "$PATCHES/$patch" ] || die "patches/series names $patch, which is not there"
+		[ -f "$PATCHES/$patch" ] || die "patches/series names $patch, which does not exist"
 	done
 	(
 		cd "$PATCHES" || exit
@@ -130,7 +131,8 @@ series_id() {
 	) | sha256sum | cut -d' ' -f1
 }
 
-# Print the first new file.  The last line of Debian's .gitignore hides all new files.
+# Print the name of the first new file in the tree, despite the last line of Debian's
+# .gitignore, which hides all new files.
 untracked() {
 	grep -vxF '/*' "$OUT/linux/.gitignore" >"$OUT/.gitignore"
 	git -C "$OUT/linux" ls-files --others --exclude-from="$OUT/.gitignore" | head -n 1
@@ -150,8 +152,8 @@ work() {
 	fi
 }
 
-# format_series DIR TIP [OPTION]...: DIR gets 0001-....patch and series for base..TIP,
-# the same bytes every time and with every git.
+# format_series DIR TIP [OPTION]...: writes base..TIP to DIR as 0001-....patch and so on,
+# and the file series.  The output is the same for every version of git.
 format_series() {
 	dir=$1 tip=$2
 	shift 2
@@ -165,11 +167,11 @@ format_series() {
 	(cd "$dir" && find . -name '*.patch' -printf '%f\n' | sort >series)
 }
 
-# write_view DIR COMMIT: DIR gets the files that the series adds, as they are in COMMIT.
+# write_view DIR COMMIT: writes to DIR the files that the series adds, as of COMMIT.
 write_view() {
 	rm -rf "$1"
 	mkdir "$1"
-	# shellcheck disable=SC2046 # no file there has a blank in its name
+	# shellcheck disable=SC2046 # no file name there has a blank
 	(
 		dir=$1 commit=$2
 		set -- $(git -C "$OUT/linux" diff --no-renames --name-only --diff-filter=A base "$commit")
@@ -177,9 +179,9 @@ write_view() {
 	)
 }
 
-# Print FILE:LINE of each line that the series adds to the given files.
+# added FILE...: prints FILE:LINE for each line that the series adds to these files.
 added() {
-	# shellcheck disable=SC2154 # who calls it has found the tree
+	# shellcheck disable=SC2154 # the caller sets linux
 	git -C "$linux" diff -U0 base HEAD -- "$@" | awk '
 		/^\+\+\+ b\// { file = substr($2, 3) }
 		/^@@ / {
@@ -199,24 +201,24 @@ about_added() {
 		(at[1] ":" at[2]) in new { print line }' - "$1" | sort -u
 }
 
-# harness: builds the C programs of vm/, which costs nothing if they are there.
+# harness: builds the C programs of vm/ if they are missing or outdated.
 harness() { make -s -C "$TOP/vm" O="$OUT" || die 2 "cannot build the programs of vm/"; }
 
-# scratch: $tmp, a directory that goes away with the script, as do the children
-# that run and $helpers know.
+# scratch: creates a temporary directory, $tmp.  When the script ends, it removes the
+# directory and kills the child process started by run and the processes in $helpers.
 scratch() {
 	mkdir -p "$OUT/vm"
 	tmp=$(mktemp -d) || exit 2
 	child='' helpers='' code=0
-	exec 3<&0 # a background command would get /dev/null
+	exec 3<&0 # for run: a background command would get /dev/null as stdin
 	trap leave EXIT
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 }
 
-# run COMMAND...: in the background, so that a signal to this script (SIGKILL
-# too) ends the command, and at once; leaves its exit code in $code.
+# run COMMAND...: runs the command and leaves its exit code in $code.  A signal that
+# ends this script, even SIGKILL, ends the command at once.
 run() {
 	setpriv --pdeathsig TERM "$@" <&3 &
 	child=$!

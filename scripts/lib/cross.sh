@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# What it takes to build for a machine of another architecture and to run it. Sourced
-# after common.sh.
+# Functions that prepare to build for a machine of another architecture and to run it.
+# Sourced after common.sh.
 
+# of KEY: prints the value of KEY for the current machine.
 of() { "$TOP/vm/machine" "$GUEST_MACHINE" "$1"; }
 
-# newer_qemu PACKAGE: switches to the QEMU of Debian unstable.
+# newer_qemu PACKAGE: makes vm/boot use the QEMU in this package of Debian unstable.
 newer_qemu() {
 	tree=$OUT/machines/$1
 	[ -d "$tree" ] || "$TOP/scripts/build/unstable" -t "$tree" "$1" qemu-system-data
@@ -19,8 +20,8 @@ newer_qemu() {
 	export QEMU
 }
 
-# machine NAME: one of machines/; from here on the scripts build for it, its
-# packages are there, and vm/initramfs puts its busybox and its vm/run into a guest.
+# machine NAME: switches to a machine of machines/: installs its packages, and makes the
+# scripts build for it and vm/initramfs use a busybox and a vm/run built for it.
 machine() {
 	GUEST_MACHINE=$1
 	GUEST_ARCH=$(of arch) GUEST_PREFIX=$(of compiler) GUEST_IMAGE=$(of image)

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # shellcheck disable=SC2154 # in-guest.sh and with-guarded.sh set log and pid
-# CRIU of Debian unstable: dump a process with guards, let it end, restore it; and
-# in rounds, where a later one holds only what has changed since the one before.
+# CRIU of Debian unstable: dump a process with guards, let it end, and restore it; then the
+# same with pre-dumps, after which a dump contains only what has changed.
 # shellcheck source=tests/clients/with-guarded.sh
 . /clients/with-guarded.sh
 name="CRIU $(sed -n 's/^criu //p' /packages)"
 export PATH="$PATH:/usr/sbin"
 
-# criu_in DIR COMMAND OPTION...: its log is DIR/COMMAND.log
+# criu_in DIR COMMAND OPTION...: runs criu with the images in DIR; the log is
+# DIR/COMMAND.log
 criu_in() {
 	dir=$1 command=$2
 	shift 2
@@ -22,11 +23,11 @@ image() {
 }
 restore() { criu_in "${1-/tmp/image}" restore -d; }
 gone() { ! kill -0 "$pid"; }
-flagged() { # a VMA of the restored process has guards: areas and stacks
+flagged() { # at least four VMAs of the restored process have guards: areas and stacks
 	[ "$(grep -c '^VmFlags:.* gu' "/proc/$pid/smaps")" -ge 4 ]
 }
 
-# round N COMMAND OPTION...: into /tmp/roundN, what has changed since round N - 1
+# round N COMMAND OPTION...: dumps what has changed since round N - 1 to /tmp/roundN
 round() {
 	n=$1 how=$2 parent=round$(($1 - 1))
 	shift 2
@@ -40,7 +41,8 @@ right_after() { # CHANGES
 	still_as_it_was && tail -n 1 /tmp/guarded | grep -q " $1 changes"
 }
 
-# in_rounds CHANGES: a pre-dump before each change that the process makes, then a dump
+# in_rounds CHANGES: pre-dumps the process before each change that it makes, then dumps
+# and restores it
 in_rounds() {
 	rm -rf /tmp/round*
 	last=0
@@ -49,35 +51,35 @@ in_rounds() {
 		last=$((last + 1))
 		line "$name" "in $1 rounds: guards come and go, change $last" change
 	done
-	line "$name" "in $1 rounds: guards and data are as they should be" right_after "$1"
+	line "$name" "in $1 rounds: guards and data are correct before" right_after "$1"
 	line "$name" "in $1 rounds: dumps it" round "$1" dump
-	line "$name" "in $1 rounds: what did not change is left to the pre-dump" only_what_changed "$1"
+	line "$name" "in $1 rounds: the dump has only what has changed" only_what_changed "$1"
 	wait "$pid" 2>/dev/null
 	line "$name" "in $1 rounds: restores it" restore "/tmp/round$1"
-	line "$name" "in $1 rounds: guards and data are as they were" right_after "$1"
+	line "$name" "in $1 rounds: guards and data are correct afterwards" right_after "$1"
 }
 
 criu check >>"$log" 2>&1
 if start_guarded; then
 	line "$name" 'dumps and leaves it running' image -R
-	line "$name" 'it goes on as it was' still_as_it_was
+	line "$name" 'guards, data and threads are unchanged' still_as_it_was
 	line "$name" 'dumps it' image
 	wait "$pid" 2>/dev/null
-	line "$name" 'it is gone then' gone
+	line "$name" 'the dumped process is gone' gone
 	line "$name" 'restores it' restore
-	line "$name" 'guards, data and threads are as they were' still_as_it_was
+	line "$name" 'guards, data and threads are restored' still_as_it_was
 	line "$name" 'smaps shows the guards' flagged
-	line "$name" 'dumps what was restored' image
+	line "$name" 'dumps the restored process' image
 	line "$name" 'restores it again' restore
-	line "$name" 'guards, data and threads are as they were again' still_as_it_was
+	line "$name" 'guards, data and threads are restored again' still_as_it_was
 	kill "$pid"
 else
-	line "$name" 'a process with guards to dump' false
+	line "$name" 'there is a process with guards to dump' false
 fi
 if start_guarded; then
 	in_rounds 1
-	line "$name" 'in 1 rounds: removes all guards' change
-	line "$name" 'in 1 rounds: and nothing old is below them' right_after 2
+	line "$name" 'in 1 rounds: the process removes all guards' change
+	line "$name" 'in 1 rounds: no old data is below them' right_after 2
 	kill "$pid"
 fi
 if start_guarded; then

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# The table of guard-malloc.sh's figures.
+# Print the figures of guard-malloc.sh as a table.
 BEGIN {
 	FS = "\t"
 	printf "\n  %-15s %6s %-10s %-10s %11s %8s %7s %7s %7s %9s\n", "guard-malloc:", "from", "", "", "", "live",
@@ -14,6 +14,6 @@ $3 == "libc" { libc = $10 }
 }
 END {
 	print "\n  by prot-none+: with vm.max_map_count at 1000000 instead of 65530"
-	print "  live, VMAs: when the most was allocated, to an eighth; VmPTE: what that added"
+	print "  live, VMAs: when the most was allocated, to an eighth; VmPTE: added until then"
 	print "  for VMAs: slabs of VMAs, their trees, locks and anon_vmas, in KiB"
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What glibc 2.42 and later does with guard pages under its thread stacks, one
- * case a run: it exits with 0 if that is so.
+ * Tests how glibc 2.42 and later uses guard pages under thread stacks.  Each run tests
+ * one case and exits with 0 if glibc behaves as expected.
  *
  * usage: glibc version|vmas|overflow|many|reuse|resize [locked|locked-later]
- *   locked        after mlockall(MCL_CURRENT | MCL_FUTURE): there are no guard
- *                 pages in locked memory, so PROT_NONE is what to expect
- *   locked-later  mlockall() when stacks are in the cache already
+ *   locked        after mlockall(MCL_CURRENT | MCL_FUTURE); glibc must use PROT_NONE
+ *                 then, because locked memory cannot have guard pages
+ *   locked-later  mlockall() after a stack is in glibc's cache
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -34,7 +34,7 @@ static bool locked;
 static pthread_barrier_t started, finish;
 static pthread_t threads[MAX_THREADS];
 
-/* The guard all over, and nothing but it: all of the stack can be read. */
+/* Check that no page of the guard can be read, but all pages of the stack. */
 static struct stack checked_stack(void)
 {
 	struct stack s = my_stack();
@@ -72,7 +72,7 @@ static void *check(void *result)
 	return NULL;
 }
 
-/* The stack that a thread, which is over when this returns, had. */
+/* Run a thread that checks its stack, and return that stack after the thread has ended. */
 static struct stack one_thread(size_t stack, size_t guard)
 {
 	pthread_t thread;
@@ -122,7 +122,7 @@ static void on_segv(int sig, siginfo_t *info, void *context)
 	_exit(p >= own.guard && p < own.bottom ? 42 : 1);
 }
 
-/* Each frame looks at its caller's, so no compiler can make a loop of this. */
+/* Each frame reads its caller's, so that the compiler cannot turn this into a loop. */
 static int deeper(volatile char *caller, unsigned long depth)
 {
 	volatile char frame[512];
@@ -179,7 +179,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "version")) {
 		return strverscmp(gnu_get_libc_version(), "2.42") < 0;
 	} else if (!strcmp(what, "vmas")) {
-		if (locked)	/* two a thread */
+		if (locked)	/* two VMAs per thread */
 			together(200, 64 * KiB, 390, 410);
 		else
 			together(200, 0, 0, 10);
@@ -196,12 +196,12 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "resize")) {
 		first = one_thread(2048 * KiB, 4 * KiB);
 		for (i = 0; i < sizeof(guards) / sizeof(*guards); i++) {
-			/* Another size of the stack, too, as long as the cached one will do. */
+			/* Also vary the size of the stack, as far as the cached stack suffices. */
 			again = one_thread((1024 - 64 * (i % 3)) * KiB, guards[i] * KiB);
 			if (first.top != again.top)
 				errx(1, "%zu KiB of guard: the cached stack was not used", guards[i]);
 		}
-		/* Then with a guard of the last size and one of another. */
+		/* Then overflow it, with a guard of the same size and one of another size. */
 		one_thread(1024 * KiB, 4 * KiB);
 		overflow_is_caught(1024 * KiB, 4 * KiB);
 		overflow_is_caught(1024 * KiB, 128 * KiB);

@@ -12,7 +12,7 @@ line "$name" 'a cached stack is used again, guarded as before' case_of reuse
 line "$name" 'a cached stack gets guards of other sizes' case_of resize
 line "$name" 'mlockall: 200 threads, two VMAs each' case_of vmas locked
 line "$name" 'mlockall: an overflow ends in the guard' case_of overflow locked
-line "$name" 'mlockall: a cached stack is used again' case_of reuse locked
+line "$name" 'mlockall: a cached stack is used again, guarded' case_of reuse locked
 line "$name" 'mlockall: a cached stack gets guards of other sizes' case_of resize locked
-line "$name" 'mlockall after a stack was cached: used again' case_of reuse locked-later
-line "$name" 'mlockall after a stack was cached: other sizes' case_of resize locked-later
+line "$name" 'mlockall with a cached stack: it is used again, guarded' case_of reuse locked-later
+line "$name" 'mlockall with a cached stack: guards of other sizes' case_of resize locked-later

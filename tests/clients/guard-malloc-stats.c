@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a process had at its peak, a line for each: VMAs, page tables, and what
- * the kernel keeps for VMAs. No stdio stream, since that would allocate.
+ * Statistics: at its end, each process writes a line with its VMAs, page tables and the
+ * kernel's memory for VMAs at the peak of its allocations. This does not use stdio
+ * streams, which would allocate.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include "guard-malloc.h"
 
 struct sample {
-	size_t live;	/* allocations */
+	size_t live;	/* number of allocations */
 	long vmas;
 	long tables;	/* KiB */
 	long slabs;	/* KiB */
@@ -35,7 +36,7 @@ static long number(const char *path, const char *key)
 	return at ? strtol(at + strlen(key), NULL, 10) : 0;
 }
 
-/* KiB of what the kernel keeps for VMAs, of all processes; needs root. */
+/* The kernel's memory for VMAs of all processes, in KiB; needs root. */
 static long vma_slabs(void)
 {
 	static const char *const names[] = {
@@ -77,7 +78,7 @@ static struct sample sample(void)
 	return s;
 }
 
-/* At each eighth more that is allocated than ever before. */
+/* Takes a sample each time the number of allocations exceeds the last peak by an eighth. */
 void stats_peak(size_t live, bool anyway)
 {
 	if (!stats_path || (live < peak.live + peak.live / 8 + 16 && !anyway))

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What guard-malloc.so promises, in KTAP: run it with that preloaded. Without,
- * it fails.
+ * Tests guard-malloc.so, which must be preloaded; fails without it. Prints KTAP.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,7 +24,7 @@ static const size_t sizes[] = { 4096, 5008, 8192, 65536, 1 << 20, 5 << 20 };
 
 #define NR(array) (sizeof(array) / sizeof(*(array)))
 
-/* The compiler knows malloc(); it shall not know these. */
+/* Volatile pointers, so that the compiler does not optimize calls of malloc() and free(). */
 static void *(*volatile allocate)(size_t) = malloc;
 static void (*volatile release)(void *) = free;
 
@@ -39,7 +38,7 @@ static char *filled(size_t size)
 	return p;
 }
 
-/* The signal that ends a child that does @what to @size bytes. */
+/* Run @what on @size bytes in a child; return the signal that ended it, or 0. */
 static int signal_of(void (*what)(size_t size), size_t size)
 {
 	struct rlimit none = { 0, 0 };
@@ -60,7 +59,7 @@ static void write_the_last_byte(size_t size) { ((volatile char *)filled(size))[s
 static void write_one_byte_more(size_t size) { ((volatile char *)filled(size))[size] = 1; }
 static void read_one_byte_more(size_t size) { (void)((volatile char *)filled(size))[size]; }
 
-/* With neighbours on both sides that can be written. */
+/* Allocations on both sides are writable. */
 static void write_one_byte_more_of_many(size_t size)
 {
 	char *many[NEIGHBOURS];
@@ -109,7 +108,7 @@ static void free_twice(size_t size)
 
 static void free_the_middle(size_t size) { release(filled(size) + size / 2); }
 
-/* In a child of a process with allocations: they are there, and guarded. */
+/* A child has its parent's allocations, and can free them without affecting the parent. */
 static void free_in_a_child(size_t size)
 {
 	volatile char *p = filled(size);
@@ -174,7 +173,7 @@ static bool all(const char *p, int c, size_t size)
 	return true;
 }
 
-/* More than the quarantine holds, so that addresses come back. */
+/* Allocate more than the quarantine holds, so that addresses are reused. */
 static bool zeroed(void)
 {
 	void *(*volatile clear)(size_t, size_t) = calloc;

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guarded allocator, to be loaded before a program: what it allocates ends at
- * a page that raises SIGSEGV, and what it frees raises SIGSEGV until it is
- * allocated anew.
+ * A guarded allocator that can be preloaded into any program. Each allocation ends at
+ * a page that raises SIGSEGV on access, and freed memory raises SIGSEGV until it is
+ * allocated again.
  *
  *	cc -O2 -shared -fPIC -o guard-malloc.so guard-malloc*.c
  *	LD_PRELOAD=./guard-malloc.so program
  *
  * The environment:
  *	GUARD_MALLOC		guards (the default) or prot-none
- *	GUARD_MALLOC_MIN	what is smaller is left to the C library (a page)
- *	GUARD_MALLOC_QUARANTINE	pages that are free but not to be used again yet
- *	GUARD_MALLOC_STATS	a file for a line of figures when a process ends
+ *	GUARD_MALLOC_MIN	smaller allocations use the C library (default: a page)
+ *	GUARD_MALLOC_QUARANTINE	number of free pages that are not reused yet
+ *	GUARD_MALLOC_STATS	a file to which each process appends a line of figures
  *
- * All memory is one mapping, reserved at the start and handed out in slots: the
- * pages with the data, then at least one guard. All of it is inaccessible but
- * for the data of what is allocated. The two modes differ in how, and nowhere
- * else but in shut(), open_up() and reserve():
+ * All memory is in one mapping, which is reserved at the start and handed out in slots:
+ * the pages with the data, followed by at least one guard. Everything except the data of
+ * live allocations is inaccessible. The two modes differ only in shut(), open_up() and
+ * reserve():
  *
- * guards: the mapping is readable and writable. Ahead of the first use of an
- * address guards are installed, TABLE pages at a time. Allocating removes those
- * on the data, freeing installs them again, which discards the data too.
+ * guards: the mapping is readable and writable. Before addresses are used for the first
+ * time, they become guards, TABLE pages at a time. Allocating removes the guards on the
+ * data; freeing installs them again, which also discards the data.
  *
- * prot-none: the mapping is PROT_NONE from the start, so that a guard costs no
- * call. Allocating is mprotect(), freeing a fixed mmap() over the data: one
- * call, and unlike mprotect() it leaves no anon_vma that would keep what is
- * free next to each other from becoming one VMA.
+ * prot-none: the mapping is PROT_NONE from the start, so a guard costs no call. Allocating
+ * calls mprotect(). Freeing maps new memory over the data with one mmap(); unlike
+ * mprotect(), this leaves no anon_vma, which would prevent adjacent free slots from being
+ * merged into one VMA.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -65,11 +65,11 @@ void __libc_free(void *p);
 
 enum state { NOT_THE_FIRST, LIVE, FREE };
 
-/* One for each page of the arena; that of a slot's first page describes it. */
+/* There is one for each page of the arena; a slot's first page has the slot's description. */
 struct slot {
-	size_t size;		/* as asked for */
-	uint32_t next;		/* of a free slot: the next one in its list */
-	uint16_t offset;	/* of a live one: where in the page it starts */
+	size_t size;		/* as requested */
+	uint32_t next;		/* in a free slot: the next slot in its list */
+	uint16_t offset;	/* in a live slot: where in the page the data starts */
 	uint8_t class;
 	uint8_t state;
 };
@@ -81,8 +81,8 @@ static struct slot *slots;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* Page numbers; page 0 is never part of a slot, so 0 ends a list. */
-static size_t frontier = 1;		/* the first that was never used */
-static size_t guarded = 1;		/* the first that was never a guard */
+static size_t frontier = 1;		/* first page that was never used */
+static size_t guarded = 1;		/* first page that was never a guard */
 static uint32_t free_slots[CLASSES];
 static uint32_t oldest, newest;		/* the quarantine */
 static size_t quarantined;
@@ -94,7 +94,7 @@ static const char *mode(void)
 	return prot_none ? "prot-none" : "guards";
 }
 
-/* No stdio stream, nor dprintf(): they would allocate. */
+/* Does not use stdio streams or dprintf(), which would allocate. */
 static __attribute__((format(printf, 1, 2))) void say(const char *format, ...)
 {
 	char line[256];
@@ -125,7 +125,7 @@ static void reserve(void)
 		fatal("cannot reserve memory", NULL);
 	if (prot_none || !madvise(arena, page, MADV_GUARD_INSTALL))
 		return;
-	say("guard-malloc: this kernel has no guard pages (MADV_GUARD_INSTALL: %s); GUARD_MALLOC=prot-none does without\n",
+	say("guard-malloc: this kernel has no guard pages (MADV_GUARD_INSTALL: %s); GUARD_MALLOC=prot-none works without them\n",
 	    strerror(errno));
 	_exit(EXIT_NO_GUARDS);
 }
@@ -151,7 +151,7 @@ static int open_up(size_t first, size_t count)
 	return mprotect(p, count * page, PROT_READ | PROT_WRITE);
 }
 
-/* Eight classes for each doubling: the pages of class @class ... */
+/* There are eight classes for each doubling of the size. Return the pages of a class ... */
 static size_t class_pages(unsigned int class)
 {
 	return class < 8 ? class + 1 : (8UL + class % 8 + 1) << (class / 8 - 1);
@@ -185,7 +185,7 @@ static size_t setting(const char *name, size_t otherwise)
 	return value ? strtoul(value, NULL, 0) : otherwise;
 }
 
-/* Until it has run the C library allocates. */
+/* Until this has run, malloc() uses the C library's allocator. */
 static __attribute__((constructor)) void begin(void)
 {
 	const char *asked = getenv("GUARD_MALLOC");
@@ -193,7 +193,7 @@ static __attribute__((constructor)) void begin(void)
 	page = getauxval(AT_PAGESZ);
 	prot_none = asked && !strcmp(asked, "prot-none");
 	if (asked && strcmp(asked, mode())) {
-		say("guard-malloc: GUARD_MALLOC is guards or prot-none, not %s\n", asked);
+		say("guard-malloc: GUARD_MALLOC must be guards or prot-none, not %s\n", asked);
 		_exit(EXIT_NO_GUARDS);
 	}
 	min_size = setting("GUARD_MALLOC_MIN", page);
@@ -204,7 +204,7 @@ static __attribute__((constructor)) void begin(void)
 	ready = true;
 }
 
-/* A slot that was free, or one that was never used; 0 if there is none. */
+/* Take a free slot, or one that was never used; return 0 if there is none. */
 static size_t take_slot(unsigned int class, size_t pages, size_t align)
 {
 	uint32_t *link = &free_slots[class];
@@ -223,7 +223,7 @@ static size_t take_slot(unsigned int class, size_t pages, size_t align)
 	if (end > ARENA / page)
 		return 0;
 	if (!prot_none && end > guarded) {
-		/* What is as large as a table gets guards behind the data only. */
+		/* Data that is as large as a page table's range gets no guards before its use. */
 		size_t from = pages >= TABLE ? first + pages : guarded;
 		size_t to = (end + TABLE - 1) & ~(TABLE - 1);
 
@@ -295,7 +295,7 @@ static void *guarded_malloc(size_t size, size_t align)
 		}
 		if (!said) {
 			said = true;
-			say("guard-malloc: %zu allocations are live, no memory for another one\n", live);
+			say("guard-malloc: no memory for another allocation, %zu are live\n", live);
 			stats_write(mode(), allocations, said);
 		}
 		pthread_mutex_unlock(&mutex);
@@ -328,7 +328,7 @@ static void guarded_free(void *p)
 	struct slot *slot = slot_of(p);
 	size_t first = slot - slots, pages = data_pages(slot->size);
 
-	/* Nobody can have it yet, so the lock is not needed for this. */
+	/* No other thread can allocate the slot yet, so this does not need the lock. */
 	slot->state = FREE;
 	if (shut(first, pages))
 		fatal("cannot be made inaccessible", p);
@@ -376,7 +376,7 @@ void *calloc(size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	/* What guards were removed from reads as zero, fresh or not. */
+	/* Memory reads as zero after its guards were removed, whether it is fresh or reused. */
 	return guard_this(bytes, 1) ? guarded_malloc(bytes, 1) : __libc_calloc(count, size);
 }
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # shellcheck disable=SC2154 # in-guest.sh and with-guarded.sh set log and pid
-# Programs of Debian 12 on the C library's allocator and on guard-malloc.so, with
-# guard pages and with PROT_NONE. The guest's clock counts instructions.
+# Programs of Debian 12 with the C library's allocator and with guard-malloc.so, which uses
+# guard pages or PROT_NONE. The guest's clock counts instructions.
 so=/clients/guard-malloc.so
 export PYTHONMALLOC=malloc	# Python's own allocator would hide the objects
 export GIT_CONFIG_NOSYSTEM=1 HOME=/tmp/home
@@ -28,7 +28,7 @@ select count(*), sum(length(data)), sum(k) from t;
 delete from t where id % 3 = 0;
 select count(*) from t where k < 50000;'
 
-# 120 commits, each to four of twenty files.
+# history: prints 120 commits for git fast-import, each to four of twenty files.
 history() {
 	awk 'BEGIN {
 		for (c = 1; c <= 120; c++) {
@@ -62,7 +62,7 @@ run_git() {
 	END
 }
 
-# program NAME: what to run, as words
+# program NAME: runs a program with the variables in $environment
 program() {
 	case $1 in
 	python3-rows) set -- python3 -c "$rows_in_python" ;;
@@ -77,8 +77,8 @@ program() {
 	/clients/stopwatch /tmp/times env $environment "$@" >/tmp/out 2>/tmp/err
 }
 
-# one NAME MIN: a program on the three allocators, and once more where PROT_NONE
-# ran out of VMAs: with so many allowed that it does not.
+# one NAME MIN: runs a program with the three allocators; and once more with a higher limit
+# if it ran out of VMAs with PROT_NONE
 one() {
 	name=$1 min=$2
 	for variant in libc guards prot-none prot-none+; do
@@ -105,7 +105,7 @@ one() {
 		# shellcheck disable=SC2046	# two words
 		set -- $(cat /tmp/times)
 		code=$1 ms=$2
-		# As it should be: the same output as on the C library's allocator.
+		# The output must be the same as with the C library's allocator.
 		how=completed
 		[ "$code" = 0 ] && cmp -s /tmp/out /tmp/out.libc || how="died($code)"
 		# shellcheck disable=SC2086	# words
@@ -116,7 +116,8 @@ one() {
 	done
 }
 
-# Once for the time, once for the figures, which take time.
+# guarded NAME: runs a program once for the time, and once for the statistics, which take
+# time themselves
 guarded() {
 	environment="LD_PRELOAD=$so GUARD_MALLOC=${variant%+} GUARD_MALLOC_MIN=$min"
 	program "$1"
@@ -124,7 +125,7 @@ guarded() {
 	environment="$environment GUARD_MALLOC_STATS=/tmp/stats"
 	program "$1"
 	mv /tmp/times.1 /tmp/times
-	# The process that had the most at a time.
+	# Use the statistics of the process with the most live allocations.
 	stats=$(sort -k4,4n -k3,3n /tmp/stats | tail -n 1)
 }
 
@@ -152,7 +153,7 @@ line guard-malloc 'without it the self-test fails' sh -c '! /clients/guard-mallo
 line guard-malloc 'self-test with PROT_NONE' own_test prot-none 4096
 if kernel_has_guards; then
 	line guard-malloc 'self-test with guard pages' own_test guards 4096
-	line guard-malloc 'the same for every allocation' own_test guards 1
+	line guard-malloc 'self-test with guard pages for all allocations' own_test guards 1
 	for which in python3-rows:4096 python3-words:1 sqlite3-memory:4096 sqlite3-file:4096 git:4096 git:1 gcc:4096 gcc:1; do
 		name=${which%:*} min=${which#*:}
 		one "$name" "$min"

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A process with guard pages between data, in anonymous, shared and file memory
- * and, with glibc 2.42 and later, under the stacks of its threads. For whoever
- * has to trace it, dump it, or read its memory.
+ * A process with guard pages between data, in anonymous, shared and file memory and,
+ * with glibc 2.42 and later, under the stacks of its threads. Clients trace it, dump it,
+ * or read its memory.
  *
  * usage: guarded [once]
- *   Prints the address of each area: page N of it is a guard where N % 4 is 1, and
- *   else holds the area's name and N. Then, at each SIGUSR1 (or once) it looks
- *   at all of that, and at the guards of the threads' stacks, and prints "as it
- *   was" and after how many changes, or what is wrong. SIGUSR2 changes the areas
- *   and prints "changed": at first guards come, go, and come and go, by N % 8; then
- *   all guards go. Exits at SIGTERM; with 1 if anything was wrong.
+ *   Prints the address of each area. Page N of an area is a guard if N % 4 is 1, and
+ *   otherwise contains the area's name and N.
+ *   SIGUSR1 makes it check all areas, and the guards of the threads' stacks. It prints
+ *   "as it was" and the number of changes, or what is wrong. With "once", it does this
+ *   once without a signal, and exits.
+ *   SIGUSR2 makes it change the areas and print "changed". The first change installs
+ *   guards, removes guards, or installs and removes guards, depending on N % 8; the
+ *   second one removes all guards.
+ *   SIGTERM ends it. The exit code is 1 if anything was wrong.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -53,7 +56,7 @@ static int changes;
 static struct stack stacks[THREADS];
 static pthread_barrier_t started;
 
-/* Is N % 8 of page N one of these? */
+/* Is N % 8 one of these digits, for page N? */
 static bool one_of(int page, const char *digits)
 {
 	return strchr(digits, '0' + page % 8);
@@ -69,7 +72,7 @@ static void write_page(char *to, const struct area *a, int page, bool again)
 	snprintf(to, 64, "%s page %d%s", a->name, page, again ? " again" : "");
 }
 
-/* Private memory below a guard is gone, shared memory is not. */
+/* A guard discards private memory, but not shared memory. */
 static void content(char *to, const struct area *a, int page)
 {
 	if (changes && a->flags & MAP_PRIVATE && one_of(page, "1246"))
@@ -110,7 +113,7 @@ static void make(struct area *a)
 	for (page = 0; page < PAGES; page++)
 		if (is_guard(page))
 			guard(a, page);
-	/* One that comes and goes again, leaving what is next to it. */
+	/* Installing and removing a guard must not affect the pages next to it. */
 	guard(a, 1);
 	unguard(a, 0, 2);
 	guard(a, 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Exits with 0 if the kernel has MADV_GUARD_INSTALL, 1 if it has not. */
+/* Exits with 0 if the kernel supports MADV_GUARD_INSTALL, with 1 otherwise. */
 #include <sys/mman.h>
 
 int main(void)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# The guest's side of scripts/check/clients: one client, its lines to the port "lines":
+# The part of scripts/check/clients that runs in the guest: runs one client, and writes its
+# lines to the port "lines":
 #	RESULT <tab> PROGRAM <tab> CLAIM
-# RESULT is ok or not; last comes "end", so that half a run is not taken for one.
-# What the programs wrote goes to the port "log".
+# RESULT is ok or not. The last line is "end", which shows that the client was not cut
+# short. The output of the programs goes to the port "log".
 client=$(cat /clients/name)
 lines=/tmp/lines log=/tmp/log
 : >$lines
@@ -11,7 +12,7 @@ lines=/tmp/lines log=/tmp/log
 : >/tmp/figures
 kernel_has_guards() { /clients/has-guards; }
 
-# line PROGRAM CLAIM COMMAND...: ok if the command succeeds
+# line PROGRAM CLAIM COMMAND...: writes a line with the result ok if the command succeeds
 line() {
 	program=$1 claim=$2
 	shift 2

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Stacks of threads, and whether memory can be read, as the clients ask. */
+/* Functions to find a thread's stack, and to check whether memory can be read. */
 #include <err.h>
 #include <errno.h>
 #include <pthread.h>
@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 struct stack {
-	char *guard;	/* from here */
-	char *bottom;	/* to here */
+	char *guard;	/* start of the guard */
+	char *bottom;	/* end of the guard, start of the stack */
 	char *top;
 };
 
@@ -38,7 +38,7 @@ __attribute__((constructor)) static void make_pipes(void)
 		err(1, "pipe");
 }
 
-/* Asked of the kernel, so without a signal. */
+/* Let the kernel read the byte, so that there is no signal. */
 static inline bool readable(const char *p)
 {
 	char c;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Run a program and append to a file how it ended, 128 + N if signal N killed
- * it, and the milliseconds it took. Exits the same.
+ * Run a program and append its exit code, or 128 + N if signal N killed it, and the
+ * milliseconds it took to a file. Exits with the same code.
  *
  * usage: stopwatch FILE PROGRAM [ARGUMENT]...
  */

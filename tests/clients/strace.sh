@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # shellcheck disable=SC2154 # in-guest.sh and with-guarded.sh set log and pid
-# strace of Debian unstable decodes both requests, in madvise() and process_madvise().
+# strace of Debian unstable must decode both requests, in madvise() and process_madvise().
 name="strace $(sed -n 's/^strace //p' /packages)"
 strace -f -o /tmp/trace -e trace=madvise,process_madvise /clients/guarded once >>"$log" 2>&1
 cat /tmp/trace >>"$log"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
 # shellcheck disable=SC2154 # in-guest.sh and with-guarded.sh set log and pid
-# For the clients that look at tests/clients/guarded.c: one that runs.
+# Functions for the clients that use tests/clients/guarded.c: start it and talk to it.
 
-# wait_for FILE WORD: until a line of it says so; 20 seconds at most
+# wait_for FILE PATTERN: waits until a line of FILE matches, for at most 20 seconds
 wait_for() {
 	tries=0
 	until grep -qs -e "$2" "$1"; do
@@ -13,9 +13,9 @@ wait_for() {
 	done
 }
 
-# sets $pid; what it prints is in /tmp/guarded
+# start_guarded: starts the process and sets $pid; the output goes to /tmp/guarded
 start_guarded() {
-	# As a daemon: nothing of this script's is open in it.
+	# Start it like a daemon, without any open file of this script.
 	setsid /clients/guarded </dev/null >/tmp/guarded 2>&1 &
 	pid=$!
 	wait_for /tmp/guarded '^ready' && return
@@ -23,12 +23,13 @@ start_guarded() {
 	return 1
 }
 
-# address AREA PAGE
+# address AREA PAGE: prints the address of a page
 address() {
 	printf '%#x' $(($(sed -n "s/^$1 //p" /tmp/guarded | head -n 1) + $2 * 4096))
 }
 
-# tell SIGNAL ANSWER: the process gets it, and has written such a line; 20 seconds at most
+# tell SIGNAL PATTERN: sends the signal and waits for a line that matches, for at most 20
+# seconds
 tell() {
 	before=$(grep -c "$2" /tmp/guarded)
 	kill "-$1" "$pid" || return
@@ -40,7 +41,7 @@ tell() {
 	done
 }
 
-# What the process itself finds when asked.
+# still_as_it_was: makes the process check its memory; fails if it finds anything wrong
 still_as_it_was() {
 	tell USR1 '^as it was\|^wrong' || return
 	cat /tmp/guarded

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What guard-fuzz asks of the kernel, beyond plain system calls.  It also begins
- * each program that guard-fuzz writes, so it stands alone.
+ * The calls that guard-fuzz makes, beyond plain system calls.  The programs that
+ * guard-fuzz writes include this file, so it does not depend on the others.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -39,10 +39,10 @@
 #define SYS_mseal		462
 #endif
 
-/* In the middle: where tables of all levels meet, if there are so many addresses. */
+/* The middle of the arena is where page tables of all levels meet, if possible. */
 #if __SIZEOF_LONG__ == 4
 #define ARENA	(1ul << 30)
-#elif defined(__riscv)		/* sv39 has 2^38 */
+#elif defined(__riscv)		/* sv39 has 2^38 addresses */
 #define ARENA	(1ul << 37)
 #else
 #define ARENA	(1ul << 39)
@@ -70,7 +70,7 @@ struct handles {
 
 #define P(n)	(base + (size_t)(n) * ps)
 
-/* 0 or what a call returned, or -errno; the addresses of mmap() and mremap() are 0. */
+/* Return what a call returned, or -errno; 0 for an address, from mmap() or mremap(). */
 static inline long sys(long ret)
 {
 	unsigned long address = ret;
@@ -82,8 +82,8 @@ static inline long sys(long ret)
 #define SYS(call)	sys((long)(call))
 
 /*
- * With these, a system call that finds no page beyond a file's end does not just
- * return EFAULT: its fault is a signal too (do_sigbus of their do_page_fault()).
+ * On these, a system call that accesses a page beyond a file's end not only returns
+ * EFAULT, but also raises SIGBUS (do_sigbus of their do_page_fault()).
  */
 #if defined(__alpha__) || defined(__loongarch__) || defined(__mips__) || defined(__or1k__) || \
 	defined(__sparc__) || defined(__xtensa__)
@@ -95,7 +95,10 @@ static inline long sys(long ret)
 static inline void on_fault(int sig, siginfo_t *info, void *context)
 {
 	(void)context;
-	/* Not of get(), put() or jump(): a call's, or what must not come and ends the run. */
+	/*
+	 * The fault is not in get(), put() or jump().  If it is a system call's, ignore
+	 * it; otherwise it is a bug and has to end the run.
+	 */
 	if (!accessing) {
 		if (sig != SIGBUS || !CALLS_RAISE_SIGBUS)
 			signal(sig, SIG_DFL);
@@ -114,7 +117,10 @@ static inline void catch_faults(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
-/* A page holds its value in its first and in its last word.  0 or a signal. */
+/*
+ * A page holds its value in its first and in its last word.  get() and put() return 0, or
+ * the signal that the access raised.
+ */
 static inline int get(char *page, uint64_t *first, uint64_t *last)
 {
 	int sig = sigsetjmp(fault, 0);
@@ -141,7 +147,7 @@ static inline int put(char *page, volatile uint64_t value)
 	return sig;
 }
 
-/* A call to the page's first byte, of pages from which nothing can run. */
+/* Jump to the first byte of a page that is not executable. */
 static inline int jump(char *page)
 {
 	int sig = sigsetjmp(fault, 0);
@@ -154,7 +160,7 @@ static inline int jump(char *page)
 	return sig;
 }
 
-/* Page I of a request writes the value TAG + I. */
+/* Allocate pages to write from: page I holds the value TAG + I. */
 static inline char *filled(unsigned count, uint64_t tag)
 {
 	char *pages =
@@ -170,7 +176,7 @@ static inline char *filled(unsigned count, uint64_t tag)
 	return pages;
 }
 
-/* Calls that move data: the number of whole pages, or -errno. */
+/* Return the number of whole pages that a call moved, or -errno. */
 static inline long whole(long bytes)
 {
 	return bytes == -1 ? -errno : bytes / (long)ps;
@@ -193,7 +199,7 @@ static inline long vm_writev(unsigned page, unsigned count, uint64_t tag)
 	return ret;
 }
 
-/* /proc/self/mem: passes over protection. */
+/* /proc/self/mem ignores the protection of mappings. */
 static inline long mem_read(struct handles *h, char *to, unsigned page, unsigned count)
 {
 	return whole(pread(h->mem, to, count * ps, (uintptr_t)P(page)));
@@ -208,7 +214,7 @@ static inline long mem_write(struct handles *h, unsigned page, unsigned count, u
 	return ret;
 }
 
-/* All that is in it, also the empty page that a fault may leave there. */
+/* Empty the pipe, including an empty page that a fault may leave in it. */
 static inline void drain(struct handles *h, char *to)
 {
 	ssize_t got;
@@ -249,7 +255,7 @@ static inline long file_write(int fd, unsigned page, unsigned count, uint64_t ta
 	return ret;
 }
 
-/* One request for three ranges: pages, or -errno. */
+/* Make one request for three ranges; return the number of pages, or -errno. */
 static inline long vector(struct handles *h, int advice, unsigned p1, unsigned c1, unsigned p2,
 			  unsigned c2, unsigned p3, unsigned c3)
 {
@@ -275,7 +281,7 @@ static inline long bind_to_node(unsigned page, unsigned count, int policy)
 			   policy ? 64 : 0, 2));
 }
 
-/* userfaultfd: by its numbers, since headers know them only by and by. */
+/* The numbers of userfaultfd, because older headers do not have all of them. */
 #define UFFD_MISSING	1
 #define UFFD_WP		2
 #define UFFD_MINOR	4
@@ -288,8 +294,9 @@ static inline long bind_to_node(unsigned page, unsigned count, int policy)
 #define UFFD_CONTINUE	_IOWR(0xaa, 0x07, uint64_t[4])
 #define UFFD_POISON	_IOWR(0xaa, 0x08, uint64_t[4])
 #define UFFD_API_	_IOWR(0xaa, 0x3f, uint64_t[3])
-/* SIGBUS: a fault is a signal and waits for nobody.  Write protection of shared
- * memory and of empty pages, minor faults, poison, move.
+/*
+ * SIGBUS, so that faults do not wait for a handler; write protection of shared memory and
+ * of unpopulated pages, minor faults, poison, move.
  */
 #define UFFD_FEATURES	(1 << 7 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 16)
 
@@ -330,8 +337,8 @@ static inline long uffd_protect(struct handles *h, unsigned page, unsigned count
 }
 
 /*
- * Is a page that is poisoned no SIGBUS?  The handlers of page faults of the first
- * four BUG() on VM_FAULT_HWPOISON, the other two know no such thing (docs/arch.md).
+ * On these, UFFDIO_POISON cannot be tested: the page fault handlers of the first four
+ * BUG() on VM_FAULT_HWPOISON, the other two do not know it (docs/arch.md).
  */
 #if defined(__m68k__) || defined(__mips__) || defined(__sh__) || defined(__sparc__) || \
 	defined(__arc__) || defined(__arm__)
@@ -340,7 +347,7 @@ static inline long uffd_protect(struct handles *h, unsigned page, unsigned count
 #define NO_POISON 0
 #endif
 
-/* The others say how far they came: pages, or -errno. */
+/* The other requests report how far they came; return that in pages, or -errno. */
 static inline long uffd_fill(struct handles *h, unsigned long request, unsigned page,
 			     unsigned count, uint64_t tag)
 {
@@ -392,13 +399,13 @@ static inline void open_handles(struct handles *h, unsigned pages)
 	    fcntl(h->pipe[1], F_SETPIPE_SZ, PIPE * ps) < 0 || h->memfd < 0 || h->file < 0 ||
 	    h->mem < 0 || h->pidfd < 0 || ftruncate(h->memfd, pages * ps) ||
 	    ftruncate(h->file, pages * ps)) {
-		perror("guard-fuzz: cannot open what it needs");
+		perror("guard-fuzz: cannot open a file that it needs");
 		_exit(2);
 	}
 }
 
 #ifndef FUZZ
-/* What a program that guard-fuzz has written consists of. */
+/* The rest is for programs that guard-fuzz writes. */
 static struct handles h;
 static char *buffer;
 static int failed;

@@ -8,7 +8,7 @@ void read_pagemap(struct run *r)
 {
 	size_t bytes = r->pages * 8;
 
-	/* In a child, or its child, the file that is open is the parent's. */
+	/* After a fork, the open file still refers to the parent. */
 	if (r->stale) {
 		int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
@@ -47,7 +47,10 @@ void check_value(struct run *r, unsigned n, uint64_t first, uint64_t last, const
 	     (long)last, (long)want, p->lazy ? " or 0" : "", how);
 }
 
-/* As a line of the program; of a check that changes nothing only if it fails. */
+/*
+ * Write a line for the access to the program, unless it should be left out because it
+ * changes nothing and does not fail.
+ */
 static void write_probe(struct run *r, unsigned n, bool write, enum fate must, bool leave_out)
 {
 	if (!r->program || leave_out)
@@ -61,7 +64,7 @@ static void write_probe(struct run *r, unsigned n, bool write, enum fate must, b
 		fprintf(r->program, "\tholds(%u, %#lx);\n", n, (long)value_of(r, &r->page[n]));
 }
 
-/* Read a page, or try to write to one that is not to be written to. */
+/* Read a page, or try to write to it if that must fail. */
 void probe(struct run *r, unsigned n, bool write)
 {
 	struct page *p = &r->page[n];
@@ -77,12 +80,12 @@ void probe(struct run *r, unsigned n, bool write)
 	write_probe(r, n, write, must, r->child || r->last);
 	fault_address = NULL;
 	sig = write ? put(page, ~0ull) : get(page, &first, &last);
-	/* In two halves where a register has 32 bits, and either may be the first. */
+	/* On 32 bits, the access has two halves, and either of them may be the first. */
 	if (sig && (uintptr_t)fault_address - (uintptr_t)page > 8 - sizeof(long)) {
-		fail(r, "a fault at %p instead of page %u", fault_address, n);
+		fail(r, "a fault at %p instead of on page %u", fault_address, n);
 	} else if ((sig == SIGSEGV) != (must == SEGV) || (sig == SIGBUS && must == WORKS) ||
 		   (!sig && must == BUS)) {
-		fail(r, "%s: %s gives %s instead of %s", describe(r, n), write ? "write" : "read",
+		fail(r, "%s: %s raises %s instead of %s", describe(r, n), write ? "write" : "read",
 		     sig ? strsignal(sig) : "no fault",
 		     must == SEGV ? "a segmentation fault" :
 		     must == BUS  ? "a bus error" :
@@ -114,7 +117,7 @@ void check_pagemap(struct run *r)
 	}
 }
 
-/* PAGEMAP_SCAN: the ranges of guards. */
+/* PAGEMAP_SCAN for ranges of guards. */
 struct scan_region { uint64_t start, end, categories; };
 struct scan {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
@@ -161,15 +164,15 @@ static void check_scan(struct run *r)
 		}
 		for (; n < to; n++) {
 			if (r->page[n].guard != (n >= from)) {
-				fail(r, "%s: PAGEMAP_SCAN takes it for %s", describe(r, n),
-				     n >= from ? "a guard" : "none");
+				fail(r, "%s: PAGEMAP_SCAN reports %s", describe(r, n),
+				     n >= from ? "a guard" : "no guard");
 				return;
 			}
 		}
 	}
 }
 
-/* Holes are what mincore() refuses; a guard in anonymous memory is not in core. */
+/* mincore() must fail for holes only; a guard in anonymous memory must not be in core. */
 static void check_mincore(struct run *r)
 {
 	unsigned char core;
@@ -191,7 +194,7 @@ static void check_mincore(struct run *r)
 	}
 }
 
-/* smaps: a mapping with a guard has the flag "gu"; it may have it without. */
+/* In smaps, a mapping with a guard must have the flag "gu"; others may have it. */
 static bool flag_missing(const char *from, const char *to, const struct page *page, unsigned *which)
 {
 	FILE *f = fopen("/proc/self/smaps", "re");
@@ -223,8 +226,9 @@ static void check_smaps(struct run *r)
 }
 
 /*
- * Some pages of a range; where a run of guards begins and ends in any case.  What
- * is not populated is mostly left so, and always where a huge page could be.
+ * Access some pages of a range, always including those where a run of guards begins or
+ * ends.  Leave most pages that are not populated as they are, and all of them where a
+ * huge page could be.
  */
 static void check_range(struct run *r, unsigned first, unsigned count, unsigned one_in,
 			uint64_t random)
@@ -271,7 +275,7 @@ void check_all(struct run *r)
 	check_range(r, 0, r->pages, 1, r->at);
 }
 
-/* Is there a page where shared memory cannot be mapped, if it is elsewhere too? */
+/* Is there a page at which an object cannot be mapped that is mapped elsewhere, too? */
 static bool caches_have_aliases(char *pages)
 {
 	int fd = memfd_create("guard-fuzz", MFD_CLOEXEC);
@@ -287,7 +291,7 @@ static bool caches_have_aliases(char *pages)
 
 static void missing(const char *what)
 {
-	fprintf(stderr, "# %s here\n", what);
+	fprintf(stderr, "# on this kernel, %s\n", what);
 	if (!have.mainline) {
 		printf("1..1\nnot ok 1 %s\n", what);
 		exit(1);
@@ -321,13 +325,13 @@ void find_features(void)
 	if (!have.pagemap)
 		missing("pagemap does not show guards");
 	if (!have.scan)
-		missing("PAGEMAP_SCAN does not know guards");
+		missing("PAGEMAP_SCAN does not report guards");
 	if (!have.smaps)
 		missing("smaps does not show guards");
 	if (have.aliases)
-		fprintf(stderr, "# caches have aliases: nothing is shared\n");
+		fprintf(stderr, "# caches have aliases: no memory is mapped shared\n");
 	if (!have.huge)
 		fprintf(stderr, "# the kernel was built without transparent huge pages\n");
 	if (!have.force)
-		fprintf(stderr, "# /proc/self/mem does not pass over protection here\n");
+		fprintf(stderr, "# on this kernel, /proc/self/mem respects protection\n");
 }

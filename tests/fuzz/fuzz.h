@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* See guard-fuzz.c. */
+/* Types and functions of guard-fuzz; see guard-fuzz.c. */
 #ifndef GUARD_FUZZ_H
 #define GUARD_FUZZ_H
 
@@ -11,44 +11,44 @@
 
 #define ANY	LONG_MIN	/* a result that is not predicted */
 
-enum kind { HOLE, ANON, SHARED, PRIVATE };	/* the last two: of an object */
+enum kind { HOLE, ANON, SHARED, PRIVATE };	/* SHARED and PRIVATE map an object */
 enum certainty { NO, YES, MAYBE };
 enum lock { UNLOCKED, LOCKED, ONFAULT };
 
-/* What a page of the arena must be. */
+/* The state that a page of the arena must have. */
 struct page {
 	enum kind kind;
 	int prot;
 	enum lock lock;
 	bool guard;
 	bool own;		/* ANON: written to; PRIVATE: has its own copy */
-	bool lazy;		/* MADV_FREE: what it owns may be gone */
+	bool lazy;		/* after MADV_FREE: its contents may be gone */
 	bool dontfork, wipe;
 	int uffd;		/* UFFD_MISSING, UFFD_WP, UFFD_MINOR */
-	enum certainty poison;	/* UFFDIO_POISON */
+	enum certainty poison;	/* by UFFDIO_POISON */
 	unsigned object, offset;
-	uint64_t value;		/* of what it owns */
+	uint64_t value;		/* if it has its own contents */
 };
 
-/* Shared memory or a file: what all mappings of it show. */
+/* Shared memory or a file, with the contents that all mappings of it show. */
 enum { MEMFD, DISK, FIRST_ANONYMOUS, OBJECTS = 10 };
 struct object {
 	unsigned size;		/* in pages */
 	uint64_t *value;
 };
 
-/* One step.  What it does depends on nothing but this and the model. */
+/* One step.  Its effect depends only on this and on the model. */
 struct step {
 	unsigned op, id;
 	unsigned page, count, page2, count2;
 	uint64_t arg;
 };
 
-#define MMAP_KINDS	10		/* to choose from by an argument */
+#define MMAP_KINDS	10		/* the step's argument chooses one */
 /* Arguments of the step mmap: writable anonymous memory, or shared memory. */
 #define MMAP_ANONYMOUS	0x10708
 #define MMAP_MEMFD	0x10704
-#define HUGE_FROM	16		/* where a huge page can be in the arena */
+#define HUGE_FROM	16		/* first page of the arena where a huge page can be */
 
 #define LOG	12
 struct report {			/* shared between processes */
@@ -65,21 +65,21 @@ struct run {
 	char *base;
 	unsigned pages;		/* of this slice of the arena */
 	unsigned file_pages;
-	unsigned huge;		/* pages of a huge page, if one fits, else 0 */
+	unsigned huge;		/* pages in a huge page if one fits, else 0 */
 	struct page *page;
 	struct object object[OBJECTS];
 	struct handles handles;
-	enum lock future;	/* mlockall(MCL_FUTURE) */
+	enum lock future;	/* of new mappings, by mlockall(MCL_FUTURE) */
 	int pagemap;
 	bool threads;		/* there are other slices */
-	bool sparing;		/* touch little until the end */
+	bool sparing;		/* touch few pages until the end */
 	bool child;
-	bool stale;		/* pagemap is open for the parent */
-	bool last;		/* nothing is done after this */
+	bool stale;		/* pagemap refers to the parent process */
+	bool last;		/* there are no more steps */
 	const struct step *steps;
 	unsigned nr_steps, at;
 	struct report *report;
-	FILE *program;		/* write the run as C */
+	FILE *program;		/* if set, write the run to it as C */
 	uint64_t *entries;
 	char *buffer;
 };
@@ -87,13 +87,13 @@ struct run {
 struct op {
 	const char *name;
 	unsigned weight;
-	bool whole_mm;		/* not while other slices are at work */
-	bool (*run)(struct run *r, const struct step *s);	/* false: cannot be done now */
+	bool whole_mm;		/* affects all slices: only in runs with one thread */
+	bool (*run)(struct run *r, const struct step *s);	/* false if not possible now */
 };
 extern const struct op ops[];
 extern const unsigned nr_ops;
 
-/* What the kernel here can do, found out once, and two options. */
+/* The features of this kernel, and two options. */
 extern struct features {
 	bool pagemap, scan, smaps, force, huge, aliases, mainline, wrong_model;
 } have;

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * guard-fuzz: random sequences of whatever can happen to guard pages, and a model
- * of what each page must be, which is compared with the kernel after each step.
+ * guard-fuzz: runs random sequences of operations that can affect guard pages, and after
+ * each step compares the kernel with a model of the state of each page.
  *
- *   calls.h       what it asks of the kernel
- *   model.c       what each page must be
+ *   calls.h       the calls that it makes
+ *   model.c       the model: the state that each page must have
  *   ops.c         the steps
  *   check.c       the comparison
- *   guard-fuzz.c  runs: seeds, threads, and the shrinking of one that failed
+ *   guard-fuzz.c  runs: seeds, threads, and the reduction of a run that failed
  *
- * A run is made of its seed: the same steps on every machine.  A run of several
- * threads has a slice of the arena for each, with a model of its own; what they
- * share is the address space, and often the mapping.
+ * The seed determines a run: the steps are the same on every machine.  In a run with
+ * several threads, each has a slice of the arena with its own model; the threads share
+ * the address space, and often the mapping.
  *
- * Prints KTAP, one test for each run.
+ * Prints KTAP, with one test for each run.
  */
 #include "fuzz.h"
 
@@ -70,7 +70,7 @@ static const char *number(long value, char *text)
 	return text;
 }
 
-/* What a call came to: kept for the log, written to the program, compared. */
+/* Log the result of a call, write the call to the program, and check the result. */
 void result(struct run *r, long got, long want, const char *format, ...)
 {
 	char call[140], g[32], w[32];
@@ -104,7 +104,7 @@ static unsigned named(const char *name)
 	return op;
 }
 
-/* First, something to work on: mappings of any kind, or two that get huge pages. */
+/* The first steps make mappings to work on: of any kind, or two that get huge pages. */
 static void begin_with(struct step *s, unsigned i, unsigned pages, unsigned huge)
 {
 	static const char *const for_huge[] = { "mmap", "mmap", "MADV_HUGEPAGE",
@@ -124,8 +124,8 @@ static void begin_with(struct step *s, unsigned i, unsigned pages, unsigned huge
 }
 
 /*
- * Steps.  Each run leaves out some kinds: the fewer there are, the more often two
- * of them meet.
+ * Generate the steps.  Each run leaves out some kinds of steps: the fewer kinds there
+ * are, the more often two of them affect the same pages.
  */
 static void generate(struct step *steps, unsigned nr, uint64_t seed, unsigned pages, unsigned huge)
 {
@@ -235,7 +235,7 @@ static void *run_steps(void *arg)
 	return NULL;
 }
 
-/* Beside the threads: what concerns all of the arena and changes nothing in it. */
+/* Runs next to the threads: makes calls on the whole arena that change no contents. */
 static volatile bool enough;
 static void *disturb(void *arg)
 {
@@ -270,7 +270,7 @@ static void *disturb(void *arg)
 	return NULL;
 }
 
-/* Where the slices are: around the middle of the arena. */
+/* Lay out the slices around the middle of the arena. */
 static void lay_out(struct run *r, unsigned slice, unsigned slices, uint64_t seed)
 {
 	bool big = huge_pages && seed % 4 == 3;
@@ -286,7 +286,7 @@ static void lay_out(struct run *r, unsigned slice, unsigned slices, uint64_t see
 	r->report = &reports[slice];
 }
 
-/* In a process of its own, with LIMIT seconds: true if it failed. */
+/* Run a function in a child process, for at most opt.limit seconds; true if it failed. */
 static bool in_child(void (*run)(void *), void *arg)
 {
 	pid_t child;
@@ -321,7 +321,7 @@ static bool in_child(void (*run)(void *), void *arg)
 static void begin_program(struct run *r, uint64_t seed)
 {
 	r->program = stdout;
-	/* Also what a signal ends has then said what it did. */
+	/* Line buffering, so that a run that a signal ends has printed its steps. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("/* guard-fuzz, seed %llu */\n#include \"calls.h\"\n\nint main(void)\n{\n\tbegin(%u, %d);\n\n",
 	       (unsigned long long)seed, r->pages,
@@ -371,7 +371,7 @@ static void run_seed(void *arg)
 	pthread_join(threads[i], NULL);
 }
 
-/* Shrinking: fewer steps, smaller ranges, as long as the same kind of step fails. */
+/* Reduce a run to fewer steps and smaller ranges while the same kind of step fails. */
 struct trial {
 	struct step *steps;
 	unsigned nr, slice, slices, op;
@@ -416,7 +416,7 @@ static bool without(struct trial *t, unsigned first, unsigned count)
 	t->steps = some;
 	t->nr = nr - count;
 	if (still_fails(t)) {
-		/* It may fail earlier now. */
+		/* It may fail at an earlier step now. */
 		if (reports[t->slice].step + 1 < t->nr)
 			t->nr = reports[t->slice].step + 1;
 		return true;
@@ -443,7 +443,7 @@ static void shrink(uint64_t seed, unsigned slice)
 	if (!still_fails(&t)) {
 		t.sparing = false;
 		if (!still_fails(&t)) {
-			printf("# it does not fail again by itself; nothing to shrink\n");
+			printf("# it does not fail again on its own; cannot reduce it\n");
 			return;
 		}
 	}
@@ -467,11 +467,12 @@ static void shrink(uint64_t seed, unsigned slice)
 		}
 	}
 
-	printf("# shrunk to %u steps, the last a \"%s\"; cc -Itests/fuzz, and it ends with 1:\n", t.nr,
-	       ops[t.op].name);
+	printf("# reduced to %u steps, the last is \"%s\"; cc -Itests/fuzz; it exits with 1:\n",
+	       t.nr, ops[t.op].name);
 	t.program = true;
 	still_fails(&t);
-	printf("# there: %s\n", reports[slice].failed ? reports[slice].why : "nothing failed");
+	printf("# in the reduced run: %s\n",
+	       reports[slice].failed ? reports[slice].why : "nothing failed");
 }
 
 static void totals(const unsigned long *done, const unsigned long *skipped)
@@ -480,24 +481,24 @@ static void totals(const unsigned long *done, const unsigned long *skipped)
 
 	for (i = 0; i < nr_ops; i++)
 		printf("# %8lu %s%s", done[i], ops[i].name, skipped[i] ? "" : "\n"),
-		skipped[i] ? printf(" (%lu not possible then)\n", skipped[i]) : 0;
+		skipped[i] ? printf(" (%lu not possible at the time)\n", skipped[i]) : 0;
 }
 
 static void usage(void)
 {
 	fprintf(stderr,
 		"usage: guard-fuzz [-s SEED] [-n STEPS] [-r RUNS | -S SECONDS] [-t THREADS] [-l LIMIT] [-x STEP]... [-mwcv]\n"
-		"  -s  the first run's seed (1); the following runs have the following seeds\n"
-		"  -n  steps of a run, and of each of its threads (1000)\n"
-		"  -r  how many runs (1); -S: as many as begin within so many seconds\n"
-		"  -t  threads (1)\n"
-		"  -l  seconds that a run may take (300)\n"
-		"  -x  leave out all steps in whose name this occurs\n"
-		"  -m  put up with what mainline is known to do wrong (docs/mainline.md), and\n"
-		"      with what it does not show\n"
-		"  -w  a model that is wrong, to see it noticed: MADV_DONTNEED drops guards\n"
-		"  -c  write the first run as a C program, and nothing else\n"
-		"  -v  each step as it is done\n");
+		"  -s  seed of the first run (default 1); each run adds 1\n"
+		"  -n  steps in a run, for each of its threads (default 1000)\n"
+		"  -r  number of runs (default 1)\n"
+		"  -S  start runs for this many seconds\n"
+		"  -t  number of threads (default 1)\n"
+		"  -l  time limit of a run in seconds (default 300)\n"
+		"  -x  leave out all steps whose name contains this\n"
+		"  -m  tolerate or skip what does not work on mainline (docs/mainline.md)\n"
+		"  -w  use a wrong model, which must be noticed: MADV_DONTNEED drops guards\n"
+		"  -c  only write the first run as a C program\n"
+		"  -v  print each step\n");
 	exit(2);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What each page of the arena must be, and what becomes of it. */
+/* The model: the state of each page of the arena, and how calls change it. */
 #include "fuzz.h"
 
 static bool beyond_end(struct run *r, const struct page *p)
@@ -7,14 +7,14 @@ static bool beyond_end(struct run *r, const struct page *p)
 	return p->kind != ANON && !p->own && p->offset >= r->object[p->object].size;
 }
 
-/* sparc64 takes whatever finds no page for a read; with the page, it looks again. */
+/* sparc64 handles a write to a missing page as a read first, then as a write. */
 #ifdef __sparc__
 #define READS_FIRST true
 #else
 #define READS_FIRST false
 #endif
 
-/* What an access comes to; FORCE: that of a debugger, which minds no protection. */
+/* The result of an access; FORCE: by a debugger, which ignores protection. */
 enum fate fate(struct run *r, const struct page *p, bool write, bool force)
 {
 	if (p->kind == HOLE || p->guard)
@@ -31,7 +31,7 @@ enum fate fate(struct run *r, const struct page *p, bool write, bool force)
 		return BUS;
 	if (p->poison == MAYBE)
 		return UNSURE;
-	/* Whether a page is missing is known of those only that were written to. */
+	/* Only pages that were written to are known to be present. */
 	if (p->uffd & (UFFD_MISSING | UFFD_MINOR) && (!p->own || p->lazy))
 		return UNSURE;
 	return write && p->uffd & UFFD_WP ? UNSURE : WORKS;
@@ -56,7 +56,7 @@ void write_page(struct run *r, struct page *p, uint64_t value)
 	p->value = value;
 }
 
-/* What it owns goes, and so does poison. */
+/* Drop the page's own contents, and poison. */
 static void discard(struct page *p)
 {
 	p->own = p->lazy = false;
@@ -69,8 +69,8 @@ void unmap(struct page *p, unsigned count)
 }
 
 /*
- * Something may have written to pages of a private file mapping, in order to have
- * them populated.  What they show is the same, until the file changes.
+ * The kernel may have populated pages of a private file mapping with copies of their own.
+ * These keep their contents when the file changes, so record them.
  */
 void settle(struct run *r, unsigned first, unsigned count)
 {
@@ -92,7 +92,7 @@ void settle(struct run *r, unsigned first, unsigned count)
 	}
 }
 
-/* One page in turn: 0 or -errno, which ends the request. */
+/* Apply a request to one page; return 0, or -errno, which ends the request. */
 static long advise(struct run *r, struct page *p, int advice)
 {
 	switch (advice) {
@@ -148,7 +148,7 @@ static long advise(struct run *r, struct page *p, int advice)
 	}
 }
 
-/* Populating goes as far as the first page that cannot be. */
+/* Populating stops at the first page that cannot be populated. */
 static long populate(struct run *r, unsigned first, unsigned count, bool write)
 {
 	unsigned i;
@@ -198,7 +198,7 @@ long model_madvise(struct run *r, unsigned first, unsigned count, int advice)
 	return hole ? -ENOMEM : 0;
 }
 
-/* What fork() leaves of it in the child. */
+/* Turn the model into that of a child after fork(). */
 void model_fork(struct run *r)
 {
 	unsigned i;
@@ -223,7 +223,7 @@ void model_fork(struct run *r)
 	r->child = r->stale = true;
 }
 
-/* A file that is cut short takes even the private copies along. */
+/* Truncating a file removes even the private copies of its pages. */
 void model_resize(struct run *r, unsigned object, unsigned size)
 {
 	struct object *o = &r->object[object];
@@ -241,7 +241,7 @@ void model_resize(struct run *r, unsigned object, unsigned size)
 	o->size = size;
 }
 
-/* mremap(); KEEP: MREMAP_DONTUNMAP.  OLD of 0 makes another mapping of the same. */
+/* mremap(); KEEP: MREMAP_DONTUNMAP.  If OLD is 0, it maps the same object again. */
 void model_move(struct run *r, unsigned from, unsigned old, unsigned to, unsigned new, bool keep)
 {
 	struct page first = r->page[from], *moved = calloc(new, sizeof(*moved));
@@ -274,7 +274,7 @@ void model_move(struct run *r, unsigned from, unsigned old, unsigned to, unsigne
 	free(moved);
 }
 
-/* An object that no page is of, or -1. */
+/* Find an object that no page maps; -1 if there is none. */
 int new_object(struct run *r)
 {
 	unsigned object, i;
@@ -292,7 +292,7 @@ int new_object(struct run *r)
 	return -1;
 }
 
-/* Nothing to be seen that would make two mappings of it. */
+/* Could these pages be in one mapping, as far as the model knows? */
 bool uniform(const struct run *r, unsigned first, unsigned count)
 {
 	const struct page *a = &r->page[first];

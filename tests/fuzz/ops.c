@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a run consists of.  Each function asks the kernel for something, has the
- * model follow, and says what was to be the result.
+ * The steps of a run.  Each function makes a call, updates the model, and checks the
+ * result of the call.
  */
 #include "fuzz.h"
 
@@ -15,7 +15,7 @@
 #define PR_SET_VMA		0x53564d41
 #endif
 
-/* The value that page I of a step writes. */
+/* Page I of a step writes the value TAG + I. */
 #define TAG(s)	(((uint64_t)(s)->id + 1) << 20)
 
 #define FILE_NAME(object)	((object) == MEMFD ? "h.memfd" : "h.file")
@@ -68,7 +68,7 @@ static bool do_mmap(struct run *r, const struct step *s)
 	long got;
 
 	which = which < sizeof(maps) / sizeof(maps[0]) ? which : 0;
-	/* Often like what is before it, so that the two are merged. */
+	/* Often map the same as before this range, so that the two are merged. */
 	for (i = 0; s->page && s->arg >> 40 & 1 && i < sizeof(maps) / sizeof(maps[0]); i++) {
 		const struct page *p = &r->page[s->page - 1];
 
@@ -88,7 +88,7 @@ static bool do_mmap(struct run *r, const struct step *s)
 		r->object[object].size = s->count;
 		memset(r->object[object].value, 0, s->count * 8);
 	} else if (object >= 0) {
-		/* Huge pages need the same alignment in both. */
+		/* Huge pages need the same alignment in the file and in memory. */
 		offset = s->arg >> 20 & 1 ? (s->arg >> 24) % r->file_pages :
 			 r->huge ? (s->page + r->huge - HUGE_FROM) % r->huge : s->page;
 		if (offset + s->count > r->file_pages)
@@ -133,12 +133,12 @@ static bool do_mprotect(struct run *r, const struct step *s)
 		}
 		p->prot = prot;
 	}
-	settle(r, s->page, s->count);	/* what is locked gets populated */
+	settle(r, s->page, s->count);	/* mprotect() populates locked memory */
 	result(r, got, want, "mprotect(P(%u), %u * ps, %s)", s->page, s->count, protection(prot));
 	return true;
 }
 
-/* Lengths are rounded up. */
+/* Some lengths are not aligned; the kernel rounds them up. */
 static bool advise(struct run *r, const struct step *s, int advice, const char *name)
 {
 	unsigned less = s->arg & 7 ? 0 : s->arg % 4000;
@@ -183,7 +183,7 @@ ADVISE(UNMERGEABLE)
 ADVISE_IF(have.huge, HUGEPAGE)
 ADVISE_IF(have.huge, NOHUGEPAGE)
 
-/* Whether there was anything to collapse is not predicted; guards forbid it. */
+/* The result is not predicted, but MADV_COLLAPSE must not succeed over a guard. */
 static bool do_COLLAPSE(struct run *r, const struct step *s)
 {
 	long got = SYS(madvise(P(s->page), s->count * ps, MADV_COLLAPSE));
@@ -205,7 +205,7 @@ static bool do_COLLAPSE(struct run *r, const struct step *s)
 	return true;
 }
 
-/* Requests that are wrong in themselves. */
+/* Requests with wrong arguments. */
 static bool do_wrong(struct run *r, const struct step *s)
 {
 	int advice = s->arg & 1 ? MADV_GUARD_INSTALL : MADV_GUARD_REMOVE;
@@ -230,7 +230,7 @@ static bool do_wrong(struct run *r, const struct step *s)
 	return true;
 }
 
-/* Three ranges, of which what the first two make of the third counts. */
+/* Three ranges, of which the second may overlap the others. */
 static bool do_vector(struct run *r, const struct step *s)
 {
 	static const struct {
@@ -262,7 +262,7 @@ static bool do_vector(struct run *r, const struct step *s)
 	return true;
 }
 
-/* Are they populated that are locked now and can be? */
+/* Check that all locked pages that can be populated are populated. */
 static void check_locked(struct run *r, unsigned first, unsigned count)
 {
 	unsigned i;
@@ -273,13 +273,13 @@ static void check_locked(struct run *r, unsigned first, unsigned count)
 
 		if (p->lock == LOCKED && p->prot && fate(r, p, false, false) == WORKS &&
 		    !(r->entries[i] & (PM_PRESENT | PM_SWAP))) {
-			fail(r, "page %u is locked and not populated", i);
+			fail(r, "page %u is locked but not populated", i);
 			return;
 		}
 	}
 }
 
-/* 0, or what mlock() returns for it. */
+/* What mlock() must return for this page. */
 static long populates(struct run *r, const struct page *p)
 {
 	bool write = p->prot & PROT_WRITE && p->kind != SHARED;
@@ -349,7 +349,7 @@ static bool do_mlockall(struct run *r, const struct step *s)
 		for each_page(p, r, 0, r->pages) {
 			if (flags & MCL_CURRENT && p->kind != HOLE)
 				p->lock = lock;
-			/* What lies behind these in the same mapping is left out. */
+			/* The kernel does not populate what follows these in the mapping. */
 			failing |= p->kind != HOLE && !p->guard && p->prot &&
 				   fate(r, p, p->prot & PROT_WRITE, true) != WORKS;
 		}
@@ -357,7 +357,7 @@ static bool do_mlockall(struct run *r, const struct step *s)
 		if (flags & MCL_CURRENT && lock == LOCKED && !failing)
 			check_locked(r, 0, r->pages);
 	}
-	/* It takes a privilege. */
+	/* mlockall() needs a privilege. */
 	result(r, got, geteuid() ? ANY : 0, "mlockall(%d)", flags);
 	return true;
 }
@@ -375,7 +375,7 @@ static bool do_munlockall(struct run *r, const struct step *s)
 	return true;
 }
 
-/* mremap() that fails may have unmapped what it was to move to. */
+/* An mremap() that fails may already have unmapped its target. */
 static void look_for_holes(struct run *r, unsigned first, unsigned count)
 {
 	unsigned char core;
@@ -387,8 +387,8 @@ static void look_for_holes(struct run *r, unsigned first, unsigned count)
 }
 
 /*
- * The model does not know where one mapping ends and another begins that looks
- * the same.  There, EFAULT is right too.
+ * The model does not know the boundary between two mappings that look the same.  EFAULT
+ * is correct for a range that crosses one.
  */
 static long may_be_two(long got, unsigned count)
 {
@@ -405,7 +405,7 @@ static bool do_mremap_size(struct run *r, const struct step *s)
 		return false;
 	for (i = old; i < new; i++)
 		free &= r->page[s->page + i].kind == HOLE;
-	/* The kernel may look behind the slice whether it can grow. */
+	/* To see whether the mapping can grow, the kernel may look beyond the slice. */
 	got = SYS(mremap(P(s->page), old * ps, new * ps, 0));
 	if (new <= old) {
 		want = 0;
@@ -435,7 +435,7 @@ static bool do_mremap_move(struct run *r, const struct step *s)
 		old = 0;
 	else if (!uniform(r, from, old < new ? old : new))
 		return false;
-	/* Mainline unlocks the rest of the old mapping too. */
+	/* Mainline also unlocks the rest of the old mapping. */
 	if (r->page[from].kind == HOLE || (have.mainline && keep && r->page[from].lock))
 		return false;
 
@@ -458,14 +458,14 @@ static bool do_mremap_move(struct run *r, const struct step *s)
 	return true;
 }
 
-/* What a write gives that gave GOT. */
+/* The result that a write must have, if several are correct and it had GOT. */
 static long of_write(const struct page *p, enum fate must, long got)
 {
 	if (must == SEGV)
 		return SIGSEGV;
 	if (must == BUS)
 		return SIGBUS;
-	/* What is read first may also be missing, and then that is what shows. */
+	/* Where a write is handled as a read first, a missing page may show instead. */
 	if (!(p->prot & PROT_WRITE))
 		return got == SIGBUS ? SIGBUS : SIGSEGV;
 	return must == UNSURE && got == SIGBUS ? SIGBUS : 0;
@@ -505,7 +505,7 @@ static bool do_jump(struct run *r, const struct step *s)
 	return true;
 }
 
-/* What the kernel accesses itself: it gets as far as the first page it cannot. */
+/* The kernel's own accesses get as far as the first page that it cannot access. */
 static long as_far(struct run *r, unsigned first, unsigned count, bool write, bool force, long got,
 		   int err)
 {
@@ -668,7 +668,10 @@ static bool do_file_read(struct run *r, const struct step *s)
 	return true;
 }
 
-/* userfaultfd knows anonymous and shared memory: so much of the step's range. */
+/*
+ * userfaultfd supports anonymous and shared memory: reduce the step's range to the part
+ * before any other memory.
+ */
 static bool uffd_can(const struct run *r, struct step *s)
 {
 	unsigned count = 0;
@@ -694,7 +697,7 @@ static bool register_range(struct run *r, const struct step *s)
 
 	if (modes & ~r->handles.modes)
 		return false;
-	/* There mainline's MADV_GUARD_INSTALL does not return. */
+	/* On mainline, MADV_GUARD_INSTALL does not return in such a range. */
 	if (have.mainline && modes & UFFD_WP)
 		for each_page(p, r, s->page, s->count)
 			if (p->kind == SHARED)
@@ -718,7 +721,7 @@ static bool do_uffd_register(struct run *r, const struct step *step)
 	return uffd_can(r, &s) && register_range(r, &s);
 }
 
-/* Whatever the other steps find is registered first, so that they find something. */
+/* The other steps register their range first, if no page of it is registered. */
 static bool uffd_ready(struct run *r, struct step *s)
 {
 	return uffd_can(r, s) && (any_uffd(r, s->page, s->count) || register_range(r, s));
@@ -740,8 +743,8 @@ static bool do_uffd_unregister(struct run *r, const struct step *step)
 }
 
 /*
- * How far these come depends on what is populated.  But neither a guard nor what
- * was written is ever replaced.
+ * How far these requests come depends on which pages are populated.  But they must never
+ * replace a guard, or a page that was written to.
  */
 static bool uffd_fills(struct run *r, const struct step *step, unsigned long request,
 		       const char *name)
@@ -753,7 +756,7 @@ static bool uffd_fills(struct run *r, const struct step *step, unsigned long req
 	if (!uffd_ready(r, s))
 		return false;
 	for each_page(p, r, s->page, s->count)
-		if (p->guard && have.mainline)	/* which overwrites them */
+		if (p->guard && have.mainline)	/* mainline overwrites guards */
 			return false;
 	got = uffd_fill(&r->handles, request, s->page, s->count, request == UFFD_COPY ? TAG(s) : 0);
 	if (r->page[s->page].guard && s->count == 1)
@@ -765,9 +768,9 @@ static bool uffd_fills(struct run *r, const struct step *step, unsigned long req
 		p = &r->page[s->page + i];
 		if (p->guard || (p->own && !p->lazy && request != UFFD_CONTINUE)) {
 			fail(r, "%s replaces %s, page %ld", name,
-			     p->guard ? "a guard" : "what was written", s->page + i);
+			     p->guard ? "a guard" : "written data", s->page + i);
 		} else if (request == UFFD_POISON) {
-			/* Others who map shared memory may take it away. */
+			/* Other mappings of the shared memory may remove it. */
 			p->poison = p->kind == ANON ? YES : MAYBE;
 			p->own = p->lazy = false;
 		} else if (request == UFFD_CONTINUE) {
@@ -858,7 +861,7 @@ static bool do_clear_refs(struct run *r, const struct step *s)
 	return true;
 }
 
-/* To split and merge mappings. */
+/* mbind() splits and merges mappings. */
 static bool do_mbind(struct run *r, const struct step *s)
 {
 	int policy = s->arg % 3;
@@ -878,7 +881,7 @@ static bool do_name(struct run *r, const struct step *s)
 	return true;
 }
 
-/* In the child: what it does to its own must not be seen in the parent. */
+/* Changes that a child makes to its memory must not be visible in the parent. */
 static void change_in_child(struct run *r, const struct step *s)
 {
 	struct page *p;
@@ -896,7 +899,7 @@ static void change_in_child(struct run *r, const struct step *s)
 	check_all(r);
 }
 
-/* Sealed memory that cannot be written to must not be discarded either. */
+/* The contents of sealed memory that is not writable must not be discarded. */
 static void seal_in_child(struct run *r, const struct step *s)
 {
 	bool sealed = false;
@@ -906,7 +909,7 @@ static void seal_in_child(struct run *r, const struct step *s)
 
 	for each_page(p, r, s->page, s->count)
 		if (p->kind == HOLE || (p->kind == PRIVATE && !(p->prot & PROT_WRITE)))
-			return;	/* kernels differ over private file mappings */
+			return;	/* for private file mappings, kernels differ */
 	err = SYS(syscall(SYS_mseal, P(s->page), s->count * ps, 0));
 	result(r, err, ANY, "syscall(SYS_mseal, P(%u), %u * ps, 0)", s->page, s->count);
 	if (err)

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * guard-race: threads of two processes that put guards into memory and take them
- * away, while others do to the same memory, at the same time, all that can change
- * page tables and mappings: reclaim, huge pages, KSM, migration, truncation, fork,
- * userfaultfd, mprotect and the rest.
+ * guard-race: threads of two processes install and remove guards, while other threads
+ * do everything that can change page tables and mappings to the same memory: reclaim,
+ * huge pages, KSM, migration, truncation, fork, userfaultfd, mprotect and so on.
  *
- * No order of events is known, so each page has a role, which says what must be
- * true at all times, whoever does what:
+ * The order of events is unknown, so each page has a role, which determines what must
+ * be true at all times:
  *
- *	GUARD	a guard from the beginning on, which nobody may remove
- *	DATA	a value that nobody may change or take away; never a guard
- *	CHURN	owned by one installer thread, which knows what it is now
- *	FREE	never a guard; its contents may go at any time
+ *	GUARD	a guard from the start, which must not be removed
+ *	DATA	holds a value that must not change; never a guard
+ *	CHURN	owned by one installer thread, which knows whether it is a guard
+ *	FREE	never a guard; may lose its contents at any time
  *
- * Both processes map the same shared memory and files, each with guards of its own
- * in the same places.
+ * Both processes map the same shared memory and files.  Each has its own guards, at
+ * the same places.
  *
  * usage: guard-race [-s SECONDS] [-z SWAP-DEVICE]
  *
- * Prints KTAP, a test for each kind of thread.  What a kind can never do here is
- * skipped, with the reason; what it did not come to do fails.
+ * Prints KTAP, with a test for each kind of thread.  A kind that this kernel does not
+ * support is skipped, with the reason; a kind that never had an effect fails.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -65,7 +64,7 @@
 
 enum role { GUARD, DATA, CHURN, FREE };
 
-/* A mapping is so many units: mixed, data for huge pages, churn, the file's end. */
+/* The units of a mapping: mixed roles, data for huge pages, churn, the file's end. */
 enum { MIXED, HUGE, LOOSE, TAIL, NR_UNITS };
 
 enum backing { PRIVATE, SHARED };
@@ -73,10 +72,10 @@ enum backing { PRIVATE, SHARED };
 static struct memory {
 	const char *name;
 	enum backing backing;
-	bool file;		/* it has a descriptor: can be truncated */
+	bool file;		/* has a descriptor and can be truncated */
 	int fd;
 	char *mem;
-	unsigned char *guarded;	/* what its owner knows of a page of CHURN */
+	unsigned char *guarded;	/* pages of CHURN: whether the owner made it a guard */
 } memories[] = {
 	{ "anonymous", PRIVATE, false, -1, NULL, NULL },
 	{ "shared", SHARED, false, -1, NULL, NULL },
@@ -88,11 +87,11 @@ static struct memory {
 
 #define NR_MEMORIES	ARRAY_SIZE(memories)
 #define NR_INSTALLERS	2
-#define NR_OWNERS	(NR_INSTALLERS + 1)	/* the last one is vectorer() */
+#define NR_OWNERS	(NR_INSTALLERS + 1)	/* the last owner is vectorer() */
 #define BLOCK		8	/* neighbouring pages with one owner */
 #define MAX_RANGES	1024	/* IOV_MAX */
 
-static size_t ps, nr, unit;	/* pages in a mapping, in a unit of it */
+static size_t ps, nr, unit;	/* page size; pages in a mapping, and in a unit of it */
 
 static uint64_t mix(uint64_t x)
 {
@@ -107,11 +106,11 @@ static enum role role_of(size_t page)
 	switch (page / unit) {
 	case MIXED:
 		return mix(page) % 4;
-	case HUGE:	/* guards in its last page come and go with huge pages */
+	case HUGE:	/* huge pages exist only while the last page is no guard */
 		return page % unit == unit - 1 ? CHURN : DATA;
 	case LOOSE:
 		return CHURN;
-	default:	/* the file's end comes and goes, so no data */
+	default:	/* no data, because this part of the file is truncated at times */
 		return (enum role[]){ GUARD, CHURN, CHURN, FREE }[page % 4];
 	}
 }
@@ -121,7 +120,7 @@ static unsigned owner_of(size_t page)
 	return page / BLOCK % NR_OWNERS;
 }
 
-/* Few values, so that KSM finds pages that are the same. */
+/* There are few values, so that KSM finds identical pages. */
 static unsigned long stamp(size_t page)
 {
 	return 1 + page % 16;
@@ -147,17 +146,18 @@ struct kind {
 	void (*step)(struct thread *t);
 };
 
-/* Of both processes, by the kind's number. */
+/* Results of each kind of thread in both processes. */
 static struct tally {
-	unsigned long steps, done;	/* done: those that had an effect */
+	unsigned long steps, done;	/* done: steps that had an effect */
 	char failed[200], skipped[200];
 	bool fails;
 } *tallies;
 
 static bool *stop;
-static pthread_barrier_t all_there;	/* threads: their stacks, mapper() makes holes */
+/* All threads have their stacks before mapper() makes holes in the address space. */
+static pthread_barrier_t all_there;
 static const char *swap_device;
-static int pagemap, self, nodes;	/* of this process; nodes: how many NUMA has */
+static int pagemap, self, nodes;	/* nodes: number of NUMA nodes, at most 2 */
 
 static struct tally *tally(struct thread *t);
 
@@ -167,7 +167,7 @@ static uint64_t rnd(struct thread *t, uint64_t below)
 	return t->random % below;
 }
 
-/* The first failure of a kind ends the run, and is told. */
+/* Record the first failure of a kind of thread, and end the run. */
 __attribute__((format(printf, 2, 3)))
 static void fail(struct thread *t, const char *format, ...)
 {
@@ -192,14 +192,14 @@ static void skip(struct thread *t, const char *format, ...)
 	va_end(args);
 }
 
-/* An effect, if that is what @ok says. */
+/* Count an effect if @ok. */
 static void did(struct thread *t, bool ok)
 {
 	if (ok)
 		__atomic_add_fetch(&tally(t)->done, 1, __ATOMIC_RELAXED);
 }
 
-/* A range of at most @max pages, in one of the mappings. */
+/* Choose a range of at most @max pages in one of the mappings. */
 static struct memory *some(struct thread *t, size_t max, size_t *page, size_t *len)
 {
 	*len = 1 + rnd(t, max);
@@ -207,7 +207,7 @@ static struct memory *some(struct thread *t, size_t max, size_t *page, size_t *l
 	return &memories[rnd(t, NR_MEMORIES)];
 }
 
-/* A page of that role. */
+/* Choose a page with this role in one of the mappings. */
 static struct memory *some_page(struct thread *t, enum role role, size_t *page)
 {
 	struct memory *m = &memories[rnd(t, NR_MEMORIES)];
@@ -225,7 +225,7 @@ static void on_fault(int sig)
 	siglongjmp(fault, sig);
 }
 
-/* 0 and what is there, or the signal. */
+/* Read a value and return 0, or return the signal that the access raised. */
 static int look(char *at, unsigned long *value)
 {
 	int sig = sigsetjmp(fault, 0);
@@ -244,16 +244,16 @@ static int put(char *at, unsigned long value)
 	return sig;
 }
 
-/* What is wrong with a page that nobody may change, or NULL. */
+/* Check a page of GUARD or DATA; return what is wrong, or NULL. */
 static const char *wrong(const struct memory *m, size_t page)
 {
 	unsigned long value = 0;
 	int sig = look(at(m, page), &value);
 
 	if (role_of(page) == GUARD)
-		return sig == SIGSEGV ? NULL : "a guard let an access pass";
+		return sig == SIGSEGV ? NULL : "an access to a guard did not raise SIGSEGV";
 	if (sig)
-		return "an access to data failed";
+		return "an access to data raised a signal";
 	return value == stamp(page) ? NULL : "data has changed";
 }
 
@@ -270,9 +270,9 @@ static void check_kept(struct thread *t, const struct memory *m, size_t page)
 		fail(t, "%s, page %zu: %s", m->name, page, why);
 }
 
-/* --- Who puts guards there --- */
+/* --- Threads that install and remove guards --- */
 
-/* Memory that somebody has just locked takes none until it is unlocked. */
+/* Repeats INSTALL while another thread has the memory locked. */
 static void guard(struct thread *t, char *from, size_t len, bool install)
 {
 	int advice = install ? MADV_GUARD_INSTALL : MADV_GUARD_REMOVE;
@@ -284,7 +284,7 @@ static void guard(struct thread *t, char *from, size_t len, bool install)
 	for (i = 0; one_by_one && i < len / ps; i++)
 		pages[i] = (struct iovec){ from + i * ps, ps };
 	do {
-		errno = EINVAL; /* process_madvise() stops at what is locked, and says how far it came */
+		errno = EINVAL; /* a short process_madvise() does not set it */
 		if (one_by_one)
 			ok = syscall(SYS_process_madvise, self, pages, len / ps, advice, 0) ==
 			     (ssize_t)len;
@@ -295,7 +295,7 @@ static void guard(struct thread *t, char *from, size_t len, bool install)
 		fail(t, "%s: %s", install ? "INSTALL" : "REMOVE", strerror(errno));
 }
 
-/* The owner knows what each page is.  Behind the end of a file that is a SIGBUS. */
+/* Check pages of CHURN by their owner.  Beyond the end of a file, SIGBUS is correct. */
 static void check_owned(struct thread *t, struct memory *m, size_t page, size_t len,
 			const char *when)
 {
@@ -331,7 +331,7 @@ static void installer(struct thread *t)
 	did(t, true);
 }
 
-/* Its next run of pages at or behind @page; 0 if there is none. */
+/* Find the owner's next run of pages at or after @page; return 0 if there is none. */
 static size_t next_run(unsigned owner, size_t *page)
 {
 	size_t len = 0;
@@ -345,8 +345,8 @@ static size_t next_run(unsigned owner, size_t *page)
 }
 
 /*
- * All that it owns in a mapping, in one call: it keeps the lock of the VMA for many
- * ranges, while others wait to change the VMA.
+ * One call for all pages of a mapping that this thread owns.  It holds the VMA lock over
+ * many ranges, while other threads wait to change the VMA.
  */
 static void vectorer(struct thread *t)
 {
@@ -361,7 +361,7 @@ static void vectorer(struct thread *t)
 		ranges[n++] = (struct iovec){ at(m, page), len * ps };
 	}
 	for (i = 0; i < n; ) {
-		errno = EINVAL; /* locked memory: it says how far it came */
+		errno = EINVAL; /* a short process_madvise() does not set it */
 		ret = syscall(SYS_process_madvise, self, ranges + i, n - i, advice, 0);
 		if (ret < 0 && (errno != EINVAL || advice == MADV_GUARD_REMOVE)) {
 			fail(t, "vector of %zu ranges: %s", n - i, strerror(errno));
@@ -381,7 +381,7 @@ static void vectorer(struct thread *t)
 	did(t, n > 1);
 }
 
-/* REMOVE of a range without guards changes nothing, and INSTALL over guards. */
+/* Neither REMOVE of a range without guards nor INSTALL over guards changes anything. */
 static void repeater(struct thread *t)
 {
 	struct memory *m;
@@ -393,7 +393,7 @@ static void repeater(struct thread *t)
 	did(t, true);
 }
 
-/* --- Who looks --- */
+/* --- Threads that check memory --- */
 
 static void reader(struct thread *t)
 {
@@ -405,7 +405,7 @@ static void reader(struct thread *t)
 	did(t, true);
 }
 
-/* The same value again: the page is dirty, or a copy. Elsewhere it is faulted in. */
+/* Write the same value again to make a page of DATA dirty or copy it; populate FREE. */
 static void writer(struct thread *t)
 {
 	size_t page;
@@ -442,7 +442,7 @@ static void by_the_kernel(struct thread *t)
 	if (role_of(page) == GUARD ? ret != -1 || errno != EFAULT :
 				     ret != sizeof(value) || value != stamp(page))
 		fail(t, "%s, page %zu: process_vm_readv: %zd, %s", m->name, page, ret,
-		     ret < 0 ? strerror(errno) : "another value");
+		     ret < 0 ? strerror(errno) : "wrong value");
 	did(t, true);
 }
 
@@ -456,7 +456,7 @@ static void read_smaps(struct thread *t)
 	close(fd);
 }
 
-/* A child has all guards and data, and may be killed while it makes more guards. */
+/* Check guards and data in a child, and kill it, possibly while it installs guards. */
 static void forker(struct thread *t)
 {
 	size_t page, i;
@@ -482,17 +482,17 @@ static void forker(struct thread *t)
 	if (pid < 0)
 		return;
 	if (rnd(t, 2))
-		usleep(rnd(t, 20000)); /* nothing waits for it: at any moment is the point */
+		usleep(rnd(t, 20000)); /* no synchronisation: kill the child at any moment */
 	else
 		waitid(P_PID, pid, &(siginfo_t){}, WEXITED | WNOWAIT);
 	kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
 	if (WIFEXITED(status) && WEXITSTATUS(status))
-		fail(t, "a child lacks a guard or data");
+		fail(t, "guards or data are wrong in a child");
 	did(t, true);
 }
 
-/* --- Who changes VMAs --- */
+/* --- Threads that change VMAs --- */
 
 static void protector(struct thread *t)
 {
@@ -512,7 +512,10 @@ static void locker(struct thread *t)
 	munlock(at(m, page), len * ps);
 }
 
-/* Mostly nothing is locked, so nothing changes, least of all what is counted. */
+/*
+ * Usually no memory is locked, so these calls must not change anything, in particular not
+ * the count of locked memory.
+ */
 static void unlocker(struct thread *t)
 {
 	size_t page, len;
@@ -537,13 +540,13 @@ static void dumper(struct thread *t)
 }
 
 /*
- * The next two leave holes for a moment, and map over them.  Nobody else's mapping
- * comes there, far below where the kernel finds a place for one.
+ * mover() and mapper() leave holes for a moment, and map over them.  They work far below
+ * the addresses that the kernel chooses, so that no other mapping gets into a hole.
  */
 #define HOLES		((char *)(1ul << 40))
 #define HOLES_APART	(1ul << 30)
 
-/* All of a unit, so that page tables move as a whole; or a page further, so not. */
+/* Move a unit: aligned, so that whole page tables move, or not aligned. */
 static void mover(struct thread *t)
 {
 	static __thread char *mem, *base;
@@ -572,11 +575,11 @@ static void mover(struct thread *t)
 	for (i = 0; i < unit; i += 4)
 		if (look(mem + i * ps, &value) || value != stamp(i) ||
 		    look(mem + (i + 1) * ps, &value) != SIGSEGV || look(mem + (i + 2) * ps, &value))
-			fail(t, "mremap lost page %zu or its neighbours", i);
+			fail(t, "page %zu or the two after it are wrong after mremap", i);
 	did(t, true);
 }
 
-/* A mapping of its own, which is taken apart and put together. */
+/* Unmap and map the middle of a mapping that only this thread uses. */
 static void mapper(struct thread *t)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
@@ -591,11 +594,12 @@ static void mapper(struct thread *t)
 	mmap(mem + hole * ps, 8 * ps, PROT_READ | PROT_WRITE, flags, -1, 0);
 	for (i = 0; i < n; i++)
 		if (look(mem + i * ps, &value) != (i < 4 || i >= n - 4 ? SIGSEGV : 0))
-			fail(t, "page %zu of %zu, unmapped and mapped from %zu on", i, n, hole);
+			fail(t, "page %zu of %zu is wrong; 8 pages from %zu on were remapped", i,
+			     n, hole);
 	did(t, true);
 }
 
-/* --- Who takes pages away --- */
+/* --- Threads that take pages away --- */
 
 static void reclaimer(struct thread *t)
 {
@@ -608,10 +612,10 @@ static void reclaimer(struct thread *t)
 static void swapper(struct thread *t)
 {
 	if (!swap_device) {
-		skip(t, "no swap device was named (-z)");
+		skip(t, "no swap device was given (-z)");
 		return;
 	}
-	if (rnd(t, 64)) /* else nothing is ever swapped out */
+	if (rnd(t, 64)) /* rarely, so that pages stay swapped out for some time */
 		return;
 	did(t, !swapoff(swap_device));
 	swapon(swap_device, 0);
@@ -625,7 +629,7 @@ static void discarder(struct thread *t)
 	did(t, !madvise(at(m, page), ps, rnd(t, 2) ? MADV_DONTNEED : MADV_FREE));
 }
 
-/* What it punches has no data; the end of the file is cut off and put back. */
+/* Punch holes at pages of FREE; truncate the file to a part of TAIL and extend it again. */
 static void truncater(struct thread *t)
 {
 	struct memory *m;
@@ -648,7 +652,7 @@ static void truncater(struct thread *t)
 	}
 }
 
-/* --- Who moves pages --- */
+/* --- Threads that move pages --- */
 
 static void collapser(struct thread *t)
 {
@@ -679,7 +683,7 @@ static void migrater(struct thread *t)
 	void *where[16];
 
 	if (nodes < 2) {
-		skip(t, "there is one NUMA node only");
+		skip(t, "there is only one NUMA node");
 		return;
 	}
 	if (!rnd(t, 4)) {
@@ -694,7 +698,7 @@ static void migrater(struct thread *t)
 	did(t, syscall(SYS_move_pages, 0, len, where, to, status, MPOL_MF_MOVE) >= 0);
 }
 
-/* --- Who marks entries --- */
+/* --- Threads that change bits of entries --- */
 
 static void cleaner(struct thread *t)
 {
@@ -704,7 +708,7 @@ static void cleaner(struct thread *t)
 	close(fd);
 }
 
-/* Asynchronous: the kernel resolves write faults itself. */
+/* Asynchronous write protection: the kernel resolves write faults itself. */
 static void write_protecter(struct thread *t)
 {
 	struct uffdio_api api = {
@@ -727,7 +731,7 @@ static void write_protecter(struct thread *t)
 	close(fd);
 }
 
-/* --- All of them --- */
+/* --- The kinds of threads --- */
 
 static const struct kind kinds[] = {
 	{ "install and remove", NR_INSTALLERS, installer },
@@ -777,18 +781,18 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* --- Before and after --- */
+/* --- Preparation and results --- */
 
 static void write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		printf("# %s stays as it is: %s\n", path, strerror(errno));
+		printf("# %s was not changed: %s\n", path, strerror(errno));
 	close(fd);
 }
 
-/* Whatever the kernel does on its own to such memory is to be done at once. */
+/* Make the kernel's background threads process the memory as often as possible. */
 static void hurry(void)
 {
 	write_file("/sys/kernel/mm/ksm/pages_to_scan", "1000");
@@ -823,7 +827,7 @@ static int open_backing(const struct memory *m)
 	return fd;
 }
 
-/* At a boundary of page tables, so that a unit can be a huge page. */
+/* Create a mapping.  It begins at a page table boundary, so a unit can be a huge page. */
 static void prepare(struct memory *m)
 {
 	int flags = (m->backing == SHARED ? MAP_SHARED : MAP_PRIVATE) |
@@ -855,11 +859,11 @@ static size_t unit_size(void)
 	if (f)
 		fclose(f);
 	if (size > 4 << 20)
-		size = 64 * ps; /* too much memory for huge pages here */
+		size = 64 * ps; /* such huge pages would take too much memory */
 	return size;
 }
 
-/* What came of it, in the whole system. */
+/* Events of the whole system that the log reports. */
 static const char *const events[] = {
 	"pgfault", "pswpout", "pswpin", "pgmigrate_success", "numa_pages_migrated",
 	"thp_collapse_alloc", "thp_split_pmd", "thp_migration_success", "cow_ksm",
@@ -878,7 +882,7 @@ static unsigned long event(const char *name)
 	return value;
 }
 
-/* When all is unlocked, nothing may be counted as locked: not less than nothing either. */
+/* After munlockall(), the count of locked memory must be 0; it must not be negative. */
 static void check_locked(struct thread *t)
 {
 	FILE *f = fopen("/proc/self/status", "re");
@@ -892,10 +896,10 @@ static void check_locked(struct thread *t)
 	if (f)
 		fclose(f);
 	if (kb)
-		fail(t, "VmLck is %lld kB when all is unlocked", kb);
+		fail(t, "VmLck is %lld kB after munlockall", kb);
 }
 
-/* Each page, when nobody races any more. */
+/* Check each page after all threads have ended. */
 static void check_all(struct thread *t)
 {
 	struct memory *m;
@@ -924,7 +928,7 @@ static void run_all(uint64_t seed, unsigned seconds)
 		for (i = 0; i < kinds[k].threads; i++, n++) {
 			threads[n] = (struct thread){ &kinds[k], i, mix(seed + n), 0 };
 			if (pthread_create(&threads[n].thread, NULL, run, &threads[n]))
-				errx(1, "no thread for %s", kinds[k].name);
+				errx(1, "cannot create a thread for %s", kinds[k].name);
 		}
 	for (i = 0; i < seconds && !*stop; i++)
 		sleep(1);
