@@ -2,6 +2,8 @@
 /* Compares the arena with the model. */
 #include "fuzz.h"
 
+#include <sys/stat.h>
+
 struct features have;
 
 void read_pagemap(struct run *r)
@@ -289,6 +291,17 @@ static bool caches_have_aliases(char *pages)
 	return not_here || nor_there;
 }
 
+static bool on_dax(void)
+{
+	struct statx statx_buf = { .stx_attributes = 0 };
+	int fd = temporary();
+	bool dax = !statx(fd, "", AT_EMPTY_PATH, 0, &statx_buf) &&
+		   statx_buf.stx_attributes & STATX_ATTR_DAX;
+
+	close(fd);
+	return dax;
+}
+
 static void missing(const char *what)
 {
 	fprintf(stderr, "# on this kernel, %s\n", what);
@@ -321,6 +334,7 @@ void find_features(void)
 	close(fd);
 	have.smaps = !flag_missing(page, page + ps, &(struct page){ .guard = true }, &n);
 	have.aliases = caches_have_aliases(page);
+	have.dax = on_dax();
 	munmap(page, 2 * ps);
 	if (!have.pagemap)
 		missing("pagemap does not show guards");
@@ -330,6 +344,8 @@ void find_features(void)
 		missing("smaps does not show guards");
 	if (have.aliases)
 		fprintf(stderr, "# caches have aliases: no memory is mapped shared\n");
+	if (have.dax)
+		fprintf(stderr, "# the file system is DAX: its files are never locked\n");
 	if (!have.huge)
 		fprintf(stderr, "# the kernel was built without transparent huge pages\n");
 	if (!have.force)

@@ -95,7 +95,7 @@ extern const unsigned nr_ops;
 
 /* The features of this kernel, and two options. */
 extern struct features {
-	bool pagemap, scan, smaps, force, huge, aliases, mainline, wrong_model;
+	bool pagemap, scan, smaps, force, huge, aliases, dax, mainline, wrong_model;
 } have;
 
 /* guard-fuzz.c */
@@ -115,6 +115,8 @@ void model_fork(struct run *r);
 void model_resize(struct run *r, unsigned object, unsigned size);
 void model_move(struct run *r, unsigned from, unsigned old, unsigned to, unsigned new, bool keep);
 void unmap(struct page *p, unsigned count);
+bool is_dax(const struct page *p);
+void set_lock(struct page *p, enum lock lock);
 int new_object(struct run *r);
 bool uniform(const struct run *r, unsigned first, unsigned count);
 
@@ -127,6 +129,7 @@ void check_all(struct run *r);
 void read_pagemap(struct run *r);
 void find_features(void);
 
+#define PM_EXCLUSIVE	(1ull << 56)
 #define PM_UFFD_WP	(1ull << 57)
 #define PM_GUARD	(1ull << 58)
 #define PM_FILE		(1ull << 61)

@@ -68,6 +68,19 @@ void unmap(struct page *p, unsigned count)
 	memset(p, 0, count * sizeof(*p));
 }
 
+bool is_dax(const struct page *p)
+{
+	return have.dax && (p->kind == SHARED || p->kind == PRIVATE) && p->object == DISK;
+}
+
+/* Is that page of a private mapping a copy that was just made, and not the file's? */
+static bool is_copy(const struct page *p, uint64_t entry)
+{
+	/* pagemap does not show PM_FILE for the pages of a DAX file. */
+	return entry & PM_PRESENT && !(entry & PM_FILE) &&
+	       (!is_dax(p) || entry & PM_EXCLUSIVE);
+}
+
 /*
  * The kernel may have populated pages of a private file mapping with copies of their own.
  * These keep their contents when the file changes, so record them.
@@ -87,7 +100,7 @@ void settle(struct run *r, unsigned first, unsigned count)
 		uint64_t e = r->entries[i];
 
 		if (p->kind == PRIVATE && !p->own && !p->guard && !beyond_end(r, p) &&
-		    ((e & PM_PRESENT && !(e & PM_FILE)) || e & PM_SWAP))
+		    (is_copy(p, e) || e & PM_SWAP))
 			write_page(r, p, value_of(r, p));
 	}
 }
@@ -272,6 +285,12 @@ void model_move(struct run *r, unsigned from, unsigned old, unsigned to, unsigne
 	}
 	memcpy(&r->page[to], moved, new * sizeof(*moved));
 	free(moved);
+}
+
+/* A mapping of a DAX file is never locked, because its pages cannot be reclaimed. */
+void set_lock(struct page *p, enum lock lock)
+{
+	p->lock = is_dax(p) ? UNLOCKED : lock;
 }
 
 /* Find an object that no page maps; -1 if there is none. */

@@ -101,9 +101,11 @@ static bool do_mmap(struct run *r, const struct step *s)
 	unmap(&r->page[s->page], s->count);
 	for (i = 0; i < s->count; i++)
 		r->page[s->page + i] = (struct page){
-			.kind = maps[which].kind, .prot = prot, .lock = r->future,
+			.kind = maps[which].kind, .prot = prot,
 			.object = object < 0 ? 0 : object, .offset = offset + i,
 		};
+	for (i = 0; i < s->count; i++)
+		set_lock(&r->page[s->page + i], r->future);
 	settle(r, s->page, s->count);
 	result(r, got, 0, "mmap(P(%u), %u * ps, %s, %s | MAP_FIXED%s, %s, %u * ps)", s->page,
 	       s->count, protection(prot), maps[which].flags, populate ? " | MAP_POPULATE" : "",
@@ -305,16 +307,18 @@ static bool lock_range(struct run *r, const struct step *s, enum lock lock)
 			want = -ENOMEM;
 			break;
 		}
-		p->lock = lock;
+		set_lock(p, lock);
 	}
-	if (!want && lock == LOCKED) {
+	if (!want && lock != UNLOCKED) {
 		for each_page(p, r, s->page, s->count) {
-			want = populates(r, p);
+			/* MLOCK_ONFAULT has no effect where nothing is locked. */
+			if (lock == LOCKED || is_dax(p))
+				want = populates(r, p);
 			if (want)
 				break;
 		}
 		settle(r, s->page, s->count);
-		if (!want && !got)
+		if (lock == LOCKED && !want && !got)
 			check_locked(r, s->page, s->count);
 	}
 	if (lock == UNLOCKED)
@@ -348,7 +352,7 @@ static bool do_mlockall(struct run *r, const struct step *s)
 		r->future = flags & MCL_FUTURE ? lock : UNLOCKED;
 		for each_page(p, r, 0, r->pages) {
 			if (flags & MCL_CURRENT && p->kind != HOLE)
-				p->lock = lock;
+				set_lock(p, lock);
 			/* The kernel does not populate what follows these in the mapping. */
 			failing |= p->kind != HOLE && !p->guard && p->prot &&
 				   fate(r, p, p->prot & PROT_WRITE, true) != WORKS;

@@ -36,6 +36,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -74,15 +75,16 @@ static struct memory {
 	enum backing backing;
 	bool file;		/* has a descriptor and can be truncated */
 	int fd;
+	bool dax;
 	char *mem;
 	unsigned char *guarded;	/* pages of CHURN: whether the owner made it a guard */
 } memories[] = {
-	{ "anonymous", PRIVATE, false, -1, NULL, NULL },
-	{ "shared", SHARED, false, -1, NULL, NULL },
-	{ "memfd", SHARED, true, -1, NULL, NULL },
-	{ "private memfd", PRIVATE, true, -1, NULL, NULL },
-	{ "file", SHARED, true, -1, NULL, NULL },
-	{ "private file", PRIVATE, true, -1, NULL, NULL },
+	{ "anonymous", PRIVATE, false, -1, false, NULL, NULL },
+	{ "shared", SHARED, false, -1, false, NULL, NULL },
+	{ "memfd", SHARED, true, -1, false, NULL, NULL },
+	{ "private memfd", PRIVATE, true, -1, false, NULL, NULL },
+	{ "file", SHARED, true, -1, false, NULL, NULL },
+	{ "private file", PRIVATE, true, -1, false, NULL, NULL },
 };
 
 #define NR_MEMORIES	ARRAY_SIZE(memories)
@@ -494,6 +496,14 @@ static void forker(struct thread *t)
 
 /* --- Threads that change VMAs --- */
 
+/*
+ * mover() and mapper() leave holes for a moment, and map over them.  They work far below
+ * the addresses that the kernel chooses, so that no other mapping gets into a hole.
+ */
+#define HOLES		((char *)(1ul << 40))
+#define HOLES_APART	(1ul << 30)
+#define NR_MAPPED	32	/* pages that mapper() maps */
+
 static void protector(struct thread *t)
 {
 	size_t page, len;
@@ -514,13 +524,18 @@ static void locker(struct thread *t)
 
 /*
  * Usually no memory is locked, so these calls must not change anything, in particular not
- * the count of locked memory.
+ * the count of locked memory.  mapper() maps new VMAs, whose first guard may be installed
+ * at the same time.
  */
 static void unlocker(struct thread *t)
 {
 	size_t page, len;
 	struct memory *m = some(t, unit, &page, &len);
 
+	if (rnd(t, 2)) {
+		munlock(HOLES, NR_MAPPED * ps);
+		return;
+	}
 	if (rnd(t, 8)) {
 		did(t, !munlock(at(m, page), len * ps));
 		return;
@@ -538,13 +553,6 @@ static void dumper(struct thread *t)
 	did(t, !madvise(at(m, page), len * ps, MADV_DONTDUMP));
 	madvise(at(m, page), len * ps, MADV_DODUMP);
 }
-
-/*
- * mover() and mapper() leave holes for a moment, and map over them.  They work far below
- * the addresses that the kernel chooses, so that no other mapping gets into a hole.
- */
-#define HOLES		((char *)(1ul << 40))
-#define HOLES_APART	(1ul << 30)
 
 /* Move a unit: aligned, so that whole page tables move, or not aligned. */
 static void mover(struct thread *t)
@@ -584,7 +592,7 @@ static void mapper(struct thread *t)
 {
 	const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
 	char *mem = HOLES;
-	size_t n = 32, hole = 8 + rnd(t, 8), i;
+	size_t n = NR_MAPPED, hole = 8 + rnd(t, 8), i;
 	unsigned long value;
 
 	mmap(mem, n * ps, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -708,7 +716,10 @@ static void cleaner(struct thread *t)
 	close(fd);
 }
 
-/* Asynchronous write protection: the kernel resolves write faults itself. */
+/*
+ * Asynchronous write protection: the kernel resolves write faults itself.  In a DAX file,
+ * faults on write-protected pages never end (docs/base-bugs.md).
+ */
 static void write_protecter(struct thread *t)
 {
 	struct uffdio_api api = {
@@ -718,9 +729,12 @@ static void write_protecter(struct thread *t)
 	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_WP };
 	struct uffdio_writeprotect wp = { .mode = UFFDIO_WRITEPROTECT_MODE_WP };
 	size_t page, len;
-	struct memory *m = some(t, unit, &page, &len);
+	struct memory *m;
 	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 
+	do {
+		m = some(t, unit, &page, &len);
+	} while (m->dax);
 	if (fd < 0 || ioctl(fd, UFFDIO_API, &api)) {
 		skip(t, "asynchronous write protection: %s", strerror(errno));
 	} else {
@@ -813,6 +827,14 @@ static void *xmap(void *where, size_t len, int prot, int flags, int fd)
 	return mem;
 }
 
+static bool is_dax(int fd)
+{
+	struct statx statx_buf = { .stx_attributes = 0 };
+
+	return !statx(fd, "", AT_EMPTY_PATH, 0, &statx_buf) &&
+	       statx_buf.stx_attributes & STATX_ATTR_DAX;
+}
+
 static int open_backing(const struct memory *m)
 {
 	const char *dir = getenv("TMPDIR") ?: "/tmp";
@@ -837,6 +859,7 @@ static void prepare(struct memory *m)
 	size_t page;
 
 	m->fd = open_backing(m);
+	m->dax = m->file && is_dax(m->fd);
 	m->mem = mem + (-(uintptr_t)mem % (unit * ps));
 	m->guarded = calloc(nr, 1);
 	xmap(m->mem, nr * ps, PROT_READ | PROT_WRITE, flags | MAP_FIXED, m->fd);
