@@ -52,24 +52,6 @@ static inline bool is_guard_pte(pte_t pte)
 	return pte_same(pte, make_guard_pte()) || is_guard_pte_marker(pte);
 }
 
-/*
- * Runs of guards are dealt with a cache line of entries at a time.  Entries of such
- * a block are read without ptep_get(), so that the compiler can compare them in
- * memory.  The page table lock excludes other writers.  The accessed and dirty bits
- * that a CPU may set are in present entries only, which never match.
- */
-#define PTE_BLOCK 8
-
-#define __for_each_in_pte_block(i) for (int i = 0; i < PTE_BLOCK; i++)
-
-/* clang unrolls such a loop by itself. */
-#if CONFIG_GCC_VERSION >= 80000
-#define for_each_in_pte_block(i) \
-	_Pragma("GCC unroll 8") __for_each_in_pte_block(i)
-#else
-#define for_each_in_pte_block(i) __for_each_in_pte_block(i)
-#endif
-
 static inline bool same_pte_block(const pte_t *pte, pte_t val)
 {
 	for_each_in_pte_block(i) {
@@ -77,21 +59,6 @@ static inline bool same_pte_block(const pte_t *pte, pte_t val)
 			return false;
 	}
 	return true;
-}
-
-/*
- * Says no to any block where an empty entry is not zero (s390, xtensa): there, the
- * entries are looked at one by one.
- */
-static inline bool none_pte_block(const pte_t *pte)
-{
-	unsigned long long val = 0;
-
-	if (!pte_none(__pte(0)))
-		return false;
-	for_each_in_pte_block(i)
-		val |= pte_val(pte[i]);
-	return !val;
 }
 
 /* One by one: set_ptes() would increment the offset, which is the marker. */
@@ -256,8 +223,6 @@ static int find_guard_table(struct vm_area_struct *vma, pte_t *pte,
 {
 	unsigned long *found = private;
 
-	if (!pte_table_maybe_guard(pte))
-		addr = end;
 	for (; addr != end; pte++, addr += PAGE_SIZE) {
 		pte_t ptent = ptep_get(pte);
 
@@ -272,6 +237,7 @@ static int find_guard_table(struct vm_area_struct *vma, pte_t *pte,
 
 static const struct pte_table_ops find_guard_ops = {
 	.pte_table	= find_guard_table,
+	.maybe_guard	= true,
 };
 
 static int copy_guards_table(struct vm_area_struct *dst_vma, pte_t *dst_pte,
@@ -384,16 +350,18 @@ static const struct pte_table_ops skip_guards_ops = {
  *
  * Context: Process context; the mmap_lock is held.
  *
- * Return: where the guards end, @end if there is none at @start.
+ * Return: where the guards end, which is @start if there is none now.  @end if the
+ * VMA has never had one.
  */
 unsigned long skip_guards(struct vm_area_struct *vma, unsigned long start,
 			  unsigned long end)
 {
 	unsigned long reached = start;
 
-	if (vma_maybe_guard(vma))
-		walk_pte_tables(vma, start, end, &skip_guards_ops, &reached);
-	return reached != start ? reached : end;
+	if (!vma_maybe_guard(vma))
+		return end;
+	walk_pte_tables(vma, start, end, &skip_guards_ops, &reached);
+	return reached;
 }
 
 /*
@@ -407,12 +375,6 @@ enum guard_state {
 	GUARD_MMAP_LOCK,	/* The request needs the mmap_lock. */
 	GUARD_UNLOCKED,		/* userfaultfd has released the mmap_lock. */
 };
-
-/*
- * How often in a row the zap may find no page table where the walk found pages,
- * before the locks are released for the task that keeps changing the PMD entry.
- */
-#define GUARD_MAX_TRIES		8
 
 /**
  * struct guard_request - state of one madvise() or process_madvise() request
@@ -524,7 +486,7 @@ static int guard_pause(struct guard_request *req)
  */
 static void guard_note_zap_seq(struct guard_request *req, unsigned long seq)
 {
-	if (tlb_seq_later(seq, req->zap_seq))
+	if (seq && tlb_seq_later(seq, req->zap_seq))
 		req->zap_seq = seq;
 }
 
@@ -563,15 +525,25 @@ static const struct pte_table_ops guard_install_ops = {
 };
 
 /*
+ * While pages wait in an mmu_gather, no page table is allocated: within the limit of
+ * the memcg there may be no other memory than these pages.
+ */
+static const struct pte_table_ops guard_fill_ops = {
+	.pte_table	= guard_install_table,
+	.no_pte_table	= guard_install_no_table,
+};
+
+/*
  * Install guards from req->addr, where a page is mapped, to @end.  The zap and the
  * walk take turns: the zap frees pages and leaves guards in their place, to the end
- * of the page table; the walk fills empty entries until it finds the next page.
+ * of the page table; the walk fills empty entries until it finds the next page, or
+ * no page table.  If the zap finds no page table either, the request continues, with
+ * one, after the pages have been freed and the lock has been released.
  */
 static int guard_replace(struct guard_request *req, struct vm_area_struct *vma,
 			 struct mmu_gather *tlb, unsigned long end)
 {
 	struct mmu_notifier_range range;
-	unsigned int tries = 0;
 	int err;
 
 	mmu_notifier_range_init(&range, MMU_NOTIFY_CLEAR, 0, req->mm,
@@ -588,11 +560,10 @@ static int guard_replace(struct guard_request *req, struct vm_area_struct *vma,
 		if (err || req->addr == end)
 			break;
 
-		tries = req->addr == addr ? tries + 1 : 0;
-		err = tries == GUARD_MAX_TRIES ? GUARD_PAUSE : guard_pause(req);
+		err = req->addr == addr ? GUARD_PAUSE : guard_pause(req);
 		if (!err)
 			err = walk_pte_tables(vma, req->addr, end,
-					      &guard_install_ops, req);
+					      &guard_fill_ops, req);
 	} while (err == GUARD_POPULATED);
 
 	mmu_notifier_invalidate_range_end(&range);
@@ -607,7 +578,8 @@ static __always_inline int guard_install(struct guard_request *req,
 	unsigned long end = min(req->end, vma->vm_end);
 	int err;
 
-	err = walk_pte_tables(vma, req->addr, end, &guard_install_ops, req);
+	err = walk_pte_tables(vma, req->addr, end,
+			      tlb ? &guard_fill_ops : &guard_install_ops, req);
 	if (err == GUARD_POPULATED && tlb)
 		err = guard_replace(req, vma, tlb, end);
 	return err;
@@ -648,14 +620,11 @@ static const struct pte_table_ops guard_remove_ops = {
 static int guard_remove(struct guard_request *req, struct vm_area_struct *vma)
 {
 	unsigned long end = min(req->end, vma->vm_end);
-	int err = 0;
 
 	if (vma_maybe_guard(vma))
-		err = walk_pte_tables(vma, req->addr, end, &guard_remove_ops, req);
-	/* The walk passes over gaps without a callback. */
-	if (!err)
-		req->addr = end;
-	return err;
+		return walk_pte_tables(vma, req->addr, end, &guard_remove_ops, req);
+	req->addr = end;
+	return 0;
 }
 
 /* Is the lock of @vma enough for the current range? */
@@ -808,6 +777,9 @@ static noinline int guard_under_mmap_lock(struct guard_request *req)
 static int guard_run(struct guard_request *req)
 {
 	int err;
+
+	/* A number that needs no flush, near to those that may: numbers wrap. */
+	req->zap_seq = READ_ONCE(req->mm->tlb_seq_done) - TLB_SEQ_STEP;
 
 	for (;;) {
 		err = guard_under_vma_lock(req);

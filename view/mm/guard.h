@@ -33,19 +33,20 @@ int madvise_guard_ranges(struct mm_struct *mm, struct iov_iter *ranges,
 			 int behavior);
 
 /*
- * May the page table of @pte hold guards?  The caller holds its lock, for these two
- * functions as for all that deal with its entries.  While a table is deposited
- * for a huge page, list pointers occupy the word.  They read as "maybe" afterwards.
+ * May the page table of @pte hold guards?  The caller holds its lock, or keeps guards
+ * from being installed: then "no" stays true.  While a table is deposited for a huge
+ * page, list pointers occupy the word.  They read as "maybe" afterwards.
  */
 #if defined(CONFIG_SPLIT_PTE_PTLOCKS) && !defined(CONFIG_HIGHPTE)
 static inline bool pte_table_maybe_guard(pte_t *pte)
 {
-	return virt_to_ptdesc(pte)->pt_maybe_guard;
+	return READ_ONCE(virt_to_ptdesc(pte)->pt_maybe_guard);
 }
 
+/* The caller holds the lock of the page table. */
 static inline void pte_table_set_maybe_guard(pte_t *pte)
 {
-	virt_to_ptdesc(pte)->pt_maybe_guard = true;
+	WRITE_ONCE(virt_to_ptdesc(pte)->pt_maybe_guard, true);
 }
 #else
 static inline bool pte_table_maybe_guard(pte_t *pte)

@@ -308,6 +308,123 @@ TEST_F(guard, remove_populates_nothing)
 }
 
 /* ------------------------------------------------------------------------
+ * Guards far apart, with no page tables in between. A walk must pass over what a
+ * missing table would map, and over nothing else.
+ */
+
+FIXTURE(far)
+{
+	char *mem;		/* four slots, nothing populated */
+	size_t len;
+	char *guards[3];	/* two in the second slot, one in the last */
+};
+
+/* A slot is what one table of this level maps, where each table fills a page. */
+FIXTURE_VARIANT(far)
+{
+	int level;
+};
+
+FIXTURE_VARIANT_ADD(far, pte_tables)
+{
+	.level = 1,
+};
+
+FIXTURE_VARIANT_ADD(far, pmd_tables)
+{
+	.level = 2,
+};
+
+FIXTURE_VARIANT_ADD(far, pud_tables)
+{
+	.level = 3,
+};
+
+FIXTURE_VARIANT_ADD(far, p4d_tables)
+{
+	.level = 4,
+};
+
+FIXTURE_SETUP(far)
+{
+	const size_t entries = psize() / sizeof(long), max = SIZE_MAX / 8;
+	size_t slot = psize();
+	char *mem, *hint = NULL;
+	int i;
+
+	for (i = 0; i < variant->level && slot <= max / entries; i++)
+		slot *= entries;
+	if (i < variant->level)
+		SKIP(return, "the address space is too small for that");
+	/* Only a hint makes the kernel use all of a large address space. */
+	if (variant->level == 4)
+		hint = (char *)slot;
+	self->len = 4 * slot;
+	mem = mmap(hint, self->len + slot, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mem == MAP_FAILED)
+		SKIP(return, "no address space of %zu GiB", self->len >> 30);
+	self->mem = (char *)(((unsigned long)mem + slot - 1) & -slot);
+	advise(self->mem, self->len, MADV_NOHUGEPAGE);
+	self->guards[0] = self->mem + slot;
+	self->guards[1] = self->mem + slot + slot / 2;
+	self->guards[2] = self->mem + self->len - psize();
+	for (i = 0; i < (int)ARRAY_SIZE(self->guards); i++)
+		ASSERT_EQ(0, guard_install(self->guards[i], psize()));
+}
+
+FIXTURE_TEARDOWN(far)
+{
+}
+
+static size_t far_guards(FIXTURE_DATA(far) * self)
+{
+	size_t i, found = 0;
+
+	for (i = 0; i < ARRAY_SIZE(self->guards); i++)
+		found += guarded(self->guards[i], 1);
+	return found;
+}
+
+TEST_F(far, remove_finds_every_guard)
+{
+	size_t i;
+
+	EXPECT_EQ(ARRAY_SIZE(self->guards), far_guards(self));
+	ASSERT_EQ(0, guard_remove(self->mem, self->len));
+	for (i = 0; i < ARRAY_SIZE(self->guards); i++)
+		EXPECT_EQ(1, zeroed(self->guards[i], 1));
+}
+
+/* Nothing was written to the mapping, so fork() looks for guards only. */
+TEST_F(far, fork_copies_every_guard)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(far_guards(self) != ARRAY_SIZE(self->guards));
+	EXPECT_EQ(0, wait_child(pid));
+}
+
+TEST_F(far, dontneed_keeps_every_guard)
+{
+	ASSERT_EQ(0, advise(self->mem, self->len, MADV_DONTNEED));
+	EXPECT_EQ(ARRAY_SIZE(self->guards), far_guards(self));
+}
+
+/* The range crosses a boundary of slots. There are no tables on either side. */
+TEST_F(far, install_fills_a_gap)
+{
+	char *boundary = self->mem + self->len / 4 * 3;
+
+	ASSERT_EQ(0, guard_install(boundary - pages(2), pages(4)));
+	EXPECT_EQ(4, guarded(boundary - pages(3), 6));
+	EXPECT_EQ(ARRAY_SIZE(self->guards), far_guards(self));
+	ASSERT_EQ(0, guard_remove(boundary - psize(), pages(2)));
+	EXPECT_EQ(2, guarded(boundary - pages(3), 6));
+}
+
+/* ------------------------------------------------------------------------
  * Calls that keep guards
  */
 

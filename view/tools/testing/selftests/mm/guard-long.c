@@ -379,6 +379,7 @@ static int populate(enum backing backing, char *mem, size_t len)
 struct request {
 	pthread_t thread;
 	struct iovec *iov;
+	size_t nr;
 	const cpu_set_t *cpus;
 	int advice;
 	ssize_t ret;
@@ -390,7 +391,7 @@ static void *request_thread(void *arg)
 	int self = syscall(__NR_pidfd_open, getpid(), 0);
 
 	move_to_another_cpu(request->cpus);
-	request->ret = syscall(__NR_process_madvise, self, request->iov, NR_RANGES,
+	request->ret = syscall(__NR_process_madvise, self, request->iov, request->nr,
 			       request->advice, 0);
 	close(self);
 	return NULL;
@@ -405,7 +406,7 @@ static bool range_is_done(struct request *request, size_t i)
 /* Returns how many ranges have been processed. They are processed in order. */
 static size_t ranges_done(struct request *request)
 {
-	size_t done = 0, end = NR_RANGES;
+	size_t done = 0, end = request->nr;
 
 	while (done < end) {
 		size_t middle = (done + end) / 2;
@@ -419,35 +420,48 @@ static size_t ranges_done(struct request *request)
 }
 
 /*
- * Returns how many more ranges are processed while another thread waits for the
- * lock: the minimum of several rounds, since a thread that is about to wait may
- * lose the CPU. Rounds that were nearly over do not count; if all were, returns
- * NR_RANGES.
+ * Returns how many more ranges are processed while this thread waits for the lock,
+ * to change the protection of the page at @last, which is in none of the ranges.
+ * If the call was nearly over by then, returns the number of all ranges.
+ */
+static size_t ranges_while_waiting(struct __test_metadata *_metadata,
+				   struct request *request, char *last, int prot)
+{
+	size_t before, during;
+
+	ASSERT_EQ(0, pthread_create(&request->thread, NULL, request_thread, request));
+	while (!range_is_done(request, 0))
+		;
+	before = ranges_done(request);
+	ASSERT_EQ(0, protect(last, psize(), prot));
+	during = ranges_done(request) - before;
+	pthread_join(request->thread, NULL);
+	ASSERT_EQ(request->nr * request->iov[0].iov_len, request->ret);
+	ASSERT_EQ(request->nr, ranges_done(request));
+	return before <= request->nr / 2 ? during : request->nr;
+}
+
+/*
+ * The minimum of several rounds, since a thread that is about to wait may lose the
+ * CPU.
  */
 static size_t fewest_ranges_while_waiting(struct __test_metadata *_metadata,
 					  FIXTURE_DATA(vector) * self,
 					  enum backing backing, size_t enough)
 {
 	struct request request = {
-		.iov = self->iov, .cpus = &self->cpus, .advice = MADV_GUARD_INSTALL,
+		.iov = self->iov, .nr = NR_RANGES, .cpus = &self->cpus,
+		.advice = MADV_GUARD_INSTALL,
 	};
-	size_t before, during, fewest = NR_RANGES;
+	size_t during, fewest = NR_RANGES;
 	int round;
 
 	for (round = 0; round < VECTOR_ROUNDS && fewest > enough; round++) {
 		ASSERT_EQ(0, guard_remove(self->mem, self->len));
 		populate(backing, self->mem, self->len);
-		ASSERT_EQ(0, pthread_create(&request.thread, NULL, request_thread, &request));
-		while (!range_is_done(&request, 0))
-			;
-		before = ranges_done(&request);
-		ASSERT_EQ(0, protect(self->last, psize(),
-				     round % 2 ? PROT_READ | PROT_WRITE : PROT_READ));
-		during = ranges_done(&request) - before;
-		pthread_join(request.thread, NULL);
-		ASSERT_EQ(self->len, request.ret);
-		ASSERT_EQ(NR_RANGES, ranges_done(&request));
-		if (before <= NR_RANGES / 2 && during < fewest)
+		during = ranges_while_waiting(_metadata, &request, self->last,
+					      round % 2 ? PROT_READ | PROT_WRITE : PROT_READ);
+		if (during < fewest)
 			fewest = during;
 	}
 	return fewest;
@@ -463,6 +477,41 @@ TEST_F(vector, install_gives_way_between_ranges)
 		SKIP(return, "a page table maps %zu MiB", table_size() >> 20);
 	fewest = fewest_ranges_while_waiting(_metadata, self, variant->backing, enough);
 	if (fewest == NR_RANGES)
+		SKIP(return, "the calls ended before the other thread waited");
+	EXPECT_GE(enough, fewest);
+}
+
+/*
+ * REMOVE is fast. To make it last, each range is a page table, with a guard and
+ * hundreds of empty entries.
+ */
+TEST(remove_gives_way_between_ranges)
+{
+	static struct ranges ranges;
+	struct request request = { .advice = MADV_GUARD_REMOVE };
+	size_t i, during, fewest, enough;
+	cpu_set_t cpus;
+	int round;
+
+	if (!map_ranges(&ranges) || ranges.nr < 256)
+		SKIP(return, "no address space for the ranges");
+	nr_cpus(&cpus);
+	stay_on_this_cpu();
+	request.cpus = &cpus;
+	request.iov = ranges.iov;
+	request.nr = ranges.nr - 1;	/* the last one is for protect() */
+	fewest = request.nr;
+	enough = request.nr / 2 - 1;	/* without giving way: half of them or more */
+	for (round = 0; round < VECTOR_ROUNDS && fewest > enough; round++) {
+		for (i = 0; i < request.nr; i++)
+			ASSERT_EQ(0, guard_install(ranges.iov[i].iov_base, psize()));
+		during = ranges_while_waiting(_metadata, &request,
+					      ranges.iov[request.nr].iov_base,
+					      round % 2 ? PROT_READ | PROT_WRITE : PROT_READ);
+		if (during < fewest)
+			fewest = during;
+	}
+	if (fewest == request.nr)
 		SKIP(return, "the calls ended before the other thread waited");
 	EXPECT_GE(enough, fewest);
 }

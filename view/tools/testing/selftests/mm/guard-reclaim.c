@@ -203,6 +203,32 @@ TEST_F(swap, remove_leaves_swapped_pages)
 	EXPECT_EQ(NR_SMALL - 1, untouched(variant, self->mem + psize(), NR_SMALL - 1, 1));
 }
 
+static bool is_write_protected(char *page)
+{
+	return pagemap(page) & PM_UFFD_WP;
+}
+
+/*
+ * In a private mapping of shared memory, write protection puts markers into empty
+ * entries. smaps must still count what is swapped out below them.
+ */
+TEST_F(swap, write_protection_leaves_swapped_pages)
+{
+	int uffd = uffd_open(0);
+
+	if (uffd < 0)
+		SKIP(return, "userfaultfd: %s", strerror(errno));
+	if (uffd_register(uffd, self->mem, pages(NR_SMALL), false, true, false))
+		SKIP(return, "userfaultfd cannot write-protect");
+	ASSERT_EQ(0, uffd_protect(uffd, self->mem, pages(NR_SMALL), true));
+	EXPECT_EQ(NR_SMALL, count(self->mem, NR_SMALL, is_write_protected));
+	EXPECT_EQ(kb(NR_SMALL), smaps_kb(self->mem, pages(NR_SMALL), "Swap:"));
+	ASSERT_EQ(0, uffd_protect(uffd, self->mem, pages(NR_SMALL), false));
+	EXPECT_EQ(0, count(self->mem, NR_SMALL, is_write_protected));
+	EXPECT_EQ(kb(NR_SMALL), smaps_kb(self->mem, pages(NR_SMALL), "Swap:"));
+	EXPECT_EQ(NR_SMALL, untouched(variant, self->mem, NR_SMALL, 0));
+}
+
 TEST_F(swap, swapoff_keeps_guards)
 {
 	if (!self->own)
