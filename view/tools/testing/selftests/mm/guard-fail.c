@@ -473,6 +473,47 @@ TEST(limit_of_the_cgroup_stops_install_fork_and_mremap)
 	EXPECT_EQ(0, failed);
 }
 
+/* Returns 0, or the number of the step that failed. */
+static int replace_in_cgroup(const char *group)
+{
+	const size_t len = CHARGED_TABLES * table_size();
+	char max[PATH_MAX + 32], *mem = reserve(len, table_size(), 0);
+	int fd, error;
+	size_t i;
+
+	snprintf(max, sizeof(max), "%s/memory.max", group);
+	fd = open(max, O_WRONLY | O_CLOEXEC);
+	mmap(mem, len, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	advise(mem, len, MADV_NOHUGEPAGE);
+	/* The OOM killer may kill nobody, so the call has to fail. */
+	if (fd < 0 || !put_text("/proc/self", "oom_score_adj", "-1000") ||
+	    !put_text(group, "cgroup.procs", "0"))
+		return 1;
+	for (i = 0; i < CHARGED_TABLES; i++)
+		mem[pages(i)] = 1;
+
+	limit_tables(fd, group);
+	error = guard_install(mem, len);
+	unlimit(fd);
+	return error ? 2 : guarded_tables(mem) == CHARGED_TABLES ? 0 : 3;
+}
+
+/* The pages that INSTALL frees make room for its page tables. */
+TEST(install_frees_pages_before_it_allocates_page_tables)
+{
+	int failed;
+
+	if (geteuid())
+		SKIP(return, "needs root, for a cgroup");
+	if (sizeof(long) < 8 || table_size() > MAX_HUGE)
+		SKIP(return, "the address space is too small for that");
+	failed = with_cgroup(replace_in_cgroup);
+	if (failed < 0)
+		SKIP(return, "no cgroup v2 with the memory controller");
+	EXPECT_EQ(0, failed);
+}
+
 int main(int argc, char **argv)
 {
 	guard_init();

@@ -173,6 +173,55 @@ static long locked_kb(void)
 	return read_key("/proc/self/status", "VmLck:");
 }
 
+struct remover {
+	pthread_t thread;
+	char *mem;
+	size_t nr;
+	int round;
+	bool go;
+};
+
+static void *remove_thread(void *arg)
+{
+	struct remover *remover = arg;
+
+	while (!__atomic_load_n(&remover->go, __ATOMIC_ACQUIRE))
+		sched_yield();
+	dawdle(5000 * remover->round);
+	guard_remove(remover->mem, pages(remover->nr));
+	return NULL;
+}
+
+/* Every other page is a guard until another thread removes all of them. */
+TEST(mlockall_populates_although_guards_are_removed)
+{
+	struct remover remover = { .nr = 64 };
+	cpu_set_t allowed;
+	size_t i;
+
+	if (nr_cpus(&allowed) < 2)
+		SKIP(return, "a race needs two CPUs");
+	for (remover.round = 0; remover.round < 20; remover.round++) {
+		remover.go = false;
+		remover.mem = xmap(pages(2 * remover.nr), PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS);
+		for (i = 0; i < remover.nr; i += 2)
+			ASSERT_EQ(0, guard_install(remover.mem + pages(i), psize()));
+		ASSERT_EQ(0, pthread_create(&remover.thread, NULL, remove_thread,
+					    &remover));
+		__atomic_store_n(&remover.go, true, __ATOMIC_RELEASE);
+		if (mlockall(MCL_CURRENT)) {
+			pthread_join(remover.thread, NULL);
+			SKIP(return, "mlockall: %s", lock_error());
+		}
+		pthread_join(remover.thread, NULL);
+		EXPECT_EQ(remover.nr, present(remover.mem + pages(remover.nr),
+					      remover.nr));
+		munlockall();
+		munmap(remover.mem, pages(2 * remover.nr));
+	}
+}
+
 FIXTURE(first)
 {
 	char *mem;
