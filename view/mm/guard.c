@@ -235,8 +235,17 @@ static int find_guard_table(struct vm_area_struct *vma, pte_t *pte,
 	return need_resched() ? GUARD_RESCHED : 0;
 }
 
+static int find_guard_no_table(unsigned long addr, unsigned long end, void *private)
+{
+	unsigned long *found = private;
+
+	*found = end;
+	return need_resched() ? GUARD_RESCHED : 0;
+}
+
 static const struct pte_table_ops find_guard_ops = {
 	.pte_table	= find_guard_table,
+	.no_pte_table	= find_guard_no_table,
 	.maybe_guard	= true,
 };
 
@@ -322,10 +331,6 @@ static int skip_guards_table(struct vm_area_struct *vma, pte_t *pte,
 {
 	unsigned long *reached = private;
 
-	/* The walk passes over gaps, but the guards end there. */
-	if (addr != *reached)
-		return GUARD_NOT_FOUND;
-
 	addr += PAGE_SIZE * guard_pte_batch(pte, (end - addr) / PAGE_SIZE);
 	*reached = addr;
 	if (addr != end)
@@ -335,8 +340,15 @@ static int skip_guards_table(struct vm_area_struct *vma, pte_t *pte,
 	return 0;
 }
 
+static int skip_guards_no_table(unsigned long addr, unsigned long end,
+				void *private)
+{
+	return GUARD_NOT_FOUND;
+}
+
 static const struct pte_table_ops skip_guards_ops = {
 	.pte_table	= skip_guards_table,
+	.no_pte_table	= skip_guards_no_table,
 };
 
 /**
@@ -537,8 +549,8 @@ static const struct pte_table_ops guard_fill_ops = {
  * Install guards from req->addr, where a page is mapped, to @end.  The zap and the
  * walk take turns: the zap frees pages and leaves guards in their place, to the end
  * of the page table; the walk fills empty entries until it finds the next page, or
- * no page table.  If the zap finds no page table either, the request continues, with
- * one, after the pages have been freed and the lock has been released.
+ * no page table.  If the zap finds no page table either, the pages in the gather are
+ * freed, and the walk allocates page tables as far as the next page.
  */
 static int guard_replace(struct guard_request *req, struct vm_area_struct *vma,
 			 struct mmu_gather *tlb, unsigned long end)
@@ -553,6 +565,7 @@ static int guard_replace(struct guard_request *req, struct vm_area_struct *vma,
 		uprobe_munmap(vma, req->addr, end);
 
 	do {
+		const struct pte_table_ops *ops = &guard_fill_ops;
 		unsigned long addr = req->addr;
 
 		err = zap_to_guards(tlb, vma, &req->addr,
@@ -560,10 +573,14 @@ static int guard_replace(struct guard_request *req, struct vm_area_struct *vma,
 		if (err || req->addr == end)
 			break;
 
-		err = req->addr == addr ? GUARD_PAUSE : guard_pause(req);
-		if (!err)
-			err = walk_pte_tables(vma, req->addr, end,
-					      &guard_fill_ops, req);
+		err = guard_pause(req);
+		if (err)
+			break;
+		if (req->addr == addr) {
+			tlb_flush_mmu(tlb);
+			ops = &guard_install_ops;
+		}
+		err = walk_pte_tables(vma, req->addr, end, ops, req);
 	} while (err == GUARD_POPULATED);
 
 	mmu_notifier_invalidate_range_end(&range);
