@@ -353,19 +353,25 @@ static int with_cgroup(int (*test)(const char *group))
 	return ret;
 }
 
-/* Guards need memory for page tables only, which is charged to their owner. */
-TEST(page_tables_of_guards_are_charged_to_the_cgroup)
+static void expect_in_cgroup(struct __test_metadata *_metadata,
+			     int (*test)(const char *group))
 {
-	int charged;
+	int failed;
 
 	if (geteuid())
 		SKIP(return, "needs root, for a cgroup");
 	if (sizeof(long) < 8 || table_size() > MAX_HUGE)
 		SKIP(return, "the address space is too small for that");
-	charged = with_cgroup(install_in_cgroup);
-	if (charged < 0)
+	failed = with_cgroup(test);
+	if (failed < 0)
 		SKIP(return, "no cgroup v2 with the memory controller");
-	EXPECT_EQ(0, charged);
+	EXPECT_EQ(0, failed);
+}
+
+/* Guards need memory for page tables only, which is charged to their owner. */
+TEST(page_tables_of_guards_are_charged_to_the_cgroup)
+{
+	expect_in_cgroup(_metadata, install_in_cgroup);
 }
 
 /*
@@ -406,26 +412,40 @@ static size_t guarded_tables(char *mem)
 	return n;
 }
 
+/*
+ * Join the cgroup and map what CHARGED_TABLES page tables map, at *mem. Returns a
+ * descriptor for the limit, or -1.
+ */
+static int join_cgroup(const char *group, char **mem)
+{
+	const size_t len = CHARGED_TABLES * table_size();
+	char max[PATH_MAX + 32];
+
+	*mem = reserve(len, table_size(), 0);
+	mmap(*mem, len, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	advise(*mem, len, MADV_NOHUGEPAGE);
+	/* The OOM killer may kill nobody, so the calls have to fail. */
+	if (!put_text("/proc/self", "oom_score_adj", "-1000") ||
+	    !put_text(group, "cgroup.procs", "0"))
+		return -1;
+	snprintf(max, sizeof(max), "%s/memory.max", group);
+	return open(max, O_WRONLY | O_CLOEXEC);
+}
+
 /* Returns 0, or the number of the step that failed. */
 static int fail_in_cgroup(const char *group)
 {
 	const size_t len = CHARGED_TABLES * table_size();
-	char max[PATH_MAX + 32], *mem, *to, *ret;
+	char *mem, *to, *ret;
 	int fd, error;
 	size_t n;
 	pid_t pid;
 
-	snprintf(max, sizeof(max), "%s/memory.max", group);
-	fd = open(max, O_WRONLY | O_CLOEXEC);
-	mem = reserve(len, table_size(), 0);
-	to = reserve(len, table_size(), psize());
-	mmap(mem, len, PROT_READ | PROT_WRITE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-	advise(mem, len, MADV_NOHUGEPAGE);
-	/* The OOM killer may kill nobody, so the calls have to fail. */
-	if (fd < 0 || !put_text("/proc/self", "oom_score_adj", "-1000") ||
-	    !put_text(group, "cgroup.procs", "0"))
+	fd = join_cgroup(group, &mem);
+	if (fd < 0)
 		return 1;
+	to = reserve(len, table_size(), psize());
 
 	limit_tables(fd, group);
 	error = guard_install(mem, len);
@@ -461,40 +481,24 @@ static int fail_in_cgroup(const char *group)
 
 TEST(limit_of_the_cgroup_stops_install_fork_and_mremap)
 {
-	int failed;
-
-	if (geteuid())
-		SKIP(return, "needs root, for a cgroup");
-	if (sizeof(long) < 8 || table_size() > MAX_HUGE)
-		SKIP(return, "the address space is too small for that");
-	failed = with_cgroup(fail_in_cgroup);
-	if (failed < 0)
-		SKIP(return, "no cgroup v2 with the memory controller");
-	EXPECT_EQ(0, failed);
+	expect_in_cgroup(_metadata, fail_in_cgroup);
 }
 
 /* Returns 0, or the number of the step that failed. */
 static int replace_in_cgroup(const char *group)
 {
-	const size_t len = CHARGED_TABLES * table_size();
-	char max[PATH_MAX + 32], *mem = reserve(len, table_size(), 0);
 	int fd, error;
+	char *mem;
 	size_t i;
 
-	snprintf(max, sizeof(max), "%s/memory.max", group);
-	fd = open(max, O_WRONLY | O_CLOEXEC);
-	mmap(mem, len, PROT_READ | PROT_WRITE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-	advise(mem, len, MADV_NOHUGEPAGE);
-	/* The OOM killer may kill nobody, so the call has to fail. */
-	if (fd < 0 || !put_text("/proc/self", "oom_score_adj", "-1000") ||
-	    !put_text(group, "cgroup.procs", "0"))
+	fd = join_cgroup(group, &mem);
+	if (fd < 0)
 		return 1;
 	for (i = 0; i < CHARGED_TABLES; i++)
 		mem[pages(i)] = 1;
 
 	limit_tables(fd, group);
-	error = guard_install(mem, len);
+	error = guard_install(mem, CHARGED_TABLES * table_size());
 	unlimit(fd);
 	return error ? 2 : guarded_tables(mem) == CHARGED_TABLES ? 0 : 3;
 }
@@ -502,16 +506,7 @@ static int replace_in_cgroup(const char *group)
 /* The pages that INSTALL frees make room for its page tables. */
 TEST(install_frees_pages_before_it_allocates_page_tables)
 {
-	int failed;
-
-	if (geteuid())
-		SKIP(return, "needs root, for a cgroup");
-	if (sizeof(long) < 8 || table_size() > MAX_HUGE)
-		SKIP(return, "the address space is too small for that");
-	failed = with_cgroup(replace_in_cgroup);
-	if (failed < 0)
-		SKIP(return, "no cgroup v2 with the memory controller");
-	EXPECT_EQ(0, failed);
+	expect_in_cgroup(_metadata, replace_in_cgroup);
 }
 
 int main(int argc, char **argv)
