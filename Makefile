@@ -48,7 +48,7 @@ Measure it (docs/measuring.md):
   make bench-size   measure what the series adds to a kernel's size, and keep the result
   make bench-arches  measure the series on arm64 and riscv64, and keep the results
   make bench-plots  draw the plots from the kept results
-  make bench-all    all of the above, including bench-hold
+  make bench-all    all measurements and plots above, including bench-hold
 
 Change it (docs/carrying.md):
   make export     write the commits of the tree to patches/, and the files they add to view/
