@@ -9,8 +9,8 @@
  * with the guards of a VMA, for fork and populate, the third with requests.
  *
  * Installing takes one pass over the range.  Empty entries become markers.  As
- * long as all entries are empty, that is all: there is no mmu notifier, and a TLB
- * flush only if a page table was zapped by somebody who has not flushed yet.  At
+ * long as all entries are empty, nothing else is needed: no mmu notifier, and a TLB
+ * flush only if another task may have zapped a page table and not flushed yet.  At
  * the first entry that maps something, the walk stops and sets up an mmu_gather
  * and a notifier.  Then the zap exchanges mapped pages for markers under the page
  * table lock, so a page that is faulted in first is just one more to exchange.
@@ -36,24 +36,11 @@
 #include "guard.h"
 #include "internal.h"
 
-/*
- * The marker and the soft-dirty bit: the page is not what it was.  A checkpointer
- * that does not know guards would otherwise take the entry for a page that is
- * swapped out and unchanged, and restore the data that the guard discarded.
- */
-static inline pte_t make_guard_pte(void)
+/* Is there a whole block of entries before @end, all equal to @val? */
+static inline bool same_pte_block(const pte_t *pte, const pte_t *end, pte_t val)
 {
-	return pte_swp_mksoft_dirty(make_pte_marker(PTE_MARKER_GUARD));
-}
-
-/* Only a guard whose soft-dirty bit has been cleared has to be decoded. */
-static inline bool is_guard_pte(pte_t pte)
-{
-	return pte_same(pte, make_guard_pte()) || is_guard_pte_marker(pte);
-}
-
-static inline bool same_pte_block(const pte_t *pte, pte_t val)
-{
+	if (pte > end - PTE_BLOCK)
+		return false;
 	for_each_in_pte_block(i) {
 		if (!pte_same(pte[i], val))
 			return false;
@@ -87,13 +74,21 @@ static inline void clear_pte_block(struct mm_struct *mm, unsigned long addr,
  */
 unsigned int guard_pte_batch(pte_t *pte, unsigned int max_nr)
 {
-	const pte_t guard = make_guard_pte();
 	pte_t *end = pte + max_nr, *next = pte;
+	pte_t guard;
 
-	while (next <= end - PTE_BLOCK && same_pte_block(next, guard))
-		next += PTE_BLOCK;
-	while (next < end && is_guard_pte(ptep_get(next)))
-		next++;
+	while (next < end) {
+		guard = ptep_get(next);
+		if (!is_guard_pte(guard))
+			break;
+		if (!same_pte_block(next, end, guard)) {
+			next++;
+			continue;
+		}
+		do {
+			next += PTE_BLOCK;
+		} while (same_pte_block(next, end, guard));
+	}
 	return next - pte;
 }
 
@@ -107,7 +102,7 @@ unsigned int guard_pte_batch(pte_t *pte, unsigned int max_nr)
  * The caller has noted in the VMA that it may hold guards, or has copied a VMA in
  * which that is noted.
  *
- * Context: The page table lock is held.
+ * Context: The page table lock is held, or nobody else can reach the table yet.
  */
 void set_guard_ptes(struct mm_struct *mm, unsigned long addr, pte_t *pte,
 		    unsigned int nr)
@@ -137,16 +132,62 @@ void set_guard_ptes(struct mm_struct *mm, unsigned long addr, pte_t *pte,
 unsigned int clear_guard_ptes(struct mm_struct *mm, unsigned long addr,
 			      pte_t *pte, unsigned int max_nr, bool full)
 {
-	const pte_t guard = make_guard_pte();
 	pte_t *end = pte + max_nr, *next = pte;
+	pte_t guard;
 
-	for (; next <= end - PTE_BLOCK && same_pte_block(next, guard); next += PTE_BLOCK) {
-		clear_pte_block(mm, addr, next, full);
-		addr += PTE_BLOCK * PAGE_SIZE;
+	while (next < end) {
+		guard = ptep_get(next);
+		if (!is_guard_pte(guard))
+			break;
+		if (!same_pte_block(next, end, guard)) {
+			pte_clear_not_present_full(mm, addr, next++, full);
+			addr += PAGE_SIZE;
+			continue;
+		}
+		do {
+			clear_pte_block(mm, addr, next, full);
+			next += PTE_BLOCK;
+			addr += PTE_BLOCK * PAGE_SIZE;
+		} while (same_pte_block(next, end, guard));
 	}
-	for (; next < end && is_guard_pte(ptep_get(next)); next++, addr += PAGE_SIZE)
-		pte_clear_not_present_full(mm, addr, next, full);
 	return next - pte;
+}
+
+static noinline unsigned int copy_guard_run(struct mm_struct *dst_mm,
+					    unsigned long addr, pte_t *dst_pte,
+					    pte_t *src_pte, unsigned int max_nr)
+{
+	unsigned int nr = guard_pte_batch(src_pte, max_nr);
+
+	set_guard_ptes(dst_mm, addr, dst_pte, nr);
+	return nr;
+}
+
+/**
+ * copy_guard_ptes - copy the guards that a row of entries begins with
+ * @dst_mm:	the child's address space
+ * @addr:	the address that the first entry maps
+ * @dst_pte:	the first of the child's entries
+ * @src_pte:	the first of the parent's entries
+ * @max_nr:	the number of entries, all in one page table
+ *
+ * The caller has noted in the child's page table that it may hold guards.
+ *
+ * Context: Both page table locks are held.
+ *
+ * Return: what guard_pte_batch() returns for the parent's entries.
+ */
+unsigned int copy_guard_ptes(struct mm_struct *dst_mm, unsigned long addr,
+			     pte_t *dst_pte, pte_t *src_pte, unsigned int max_nr)
+{
+	if (!is_guard_pte(ptep_get(src_pte)))
+		return 0;
+	/* Most guards are alone where pages are copied as well. */
+	if (max_nr == 1 || !is_guard_pte(ptep_get(src_pte + 1))) {
+		set_pte_at(dst_mm, addr, dst_pte, make_guard_pte());
+		return 1;
+	}
+	return copy_guard_run(dst_mm, addr, dst_pte, src_pte, max_nr);
 }
 
 /* Make guards of the empty entries from @pte on, and count them. */
@@ -210,12 +251,12 @@ unsigned int install_guard_ptes(struct vm_area_struct *vma, unsigned long addr,
 	return __install_guard_ptes(vma, addr, pte, nr);
 }
 
-/* What ends a walk of fork or populate, beside errors. */
+/* Why a walk of fork or populate ends, other than by an error. */
 enum guard_walk_end {
 	GUARD_FOUND = 1,	/* There is a guard. */
 	GUARD_NOT_FOUND,	/* Something else than a guard, or a gap. */
 	GUARD_RESCHED,		/* The CPU is needed, or the task is to die. */
-	GUARD_NO_TABLE,		/* The new page table has been taken away again. */
+	GUARD_NO_TABLE,		/* The new page table has been removed again. */
 };
 
 static int find_guard_table(struct vm_area_struct *vma, pte_t *pte,
@@ -262,12 +303,12 @@ static int copy_guards_table(struct vm_area_struct *dst_vma, pte_t *dst_pte,
 	src_pte = mapped;
 	spin_lock_nested(src_ptl, SINGLE_DEPTH_NESTING);
 	arch_enter_lazy_mmu_mode();
+	pte_table_set_maybe_guard(dst_pte);
 	for (; addr != end; src_pte += nr, dst_pte += nr, addr += nr * PAGE_SIZE) {
-		nr = guard_pte_batch(src_pte, (end - addr) / PAGE_SIZE);
-		if (nr)
-			set_guard_ptes(dst_vma->vm_mm, addr, dst_pte, nr);
-		else
-			nr = 1;
+		nr = 1;
+		if (is_guard_pte(ptep_get(src_pte)))
+			nr = copy_guard_ptes(dst_vma->vm_mm, addr, dst_pte, src_pte,
+					     (end - addr) / PAGE_SIZE);
 	}
 	arch_leave_lazy_mmu_mode();
 	spin_unlock(src_ptl);
@@ -275,7 +316,7 @@ static int copy_guards_table(struct vm_area_struct *dst_vma, pte_t *dst_pte,
 	return 0;
 }
 
-/* retract_page_tables() may take the child's table away while it is empty. */
+/* retract_page_tables() may remove the child's table while it is empty. */
 static int copy_guards_no_table(unsigned long addr, unsigned long end,
 				void *private)
 {
@@ -293,7 +334,7 @@ static const struct pte_table_ops copy_guards_ops = {
  * @dst_vma:	the child's VMA
  * @src_vma:	the parent's VMA
  *
- * A page fault brings pages of a file back, but no guards.  The child gets page
+ * Page faults bring back the pages of a file, but not guards.  The child gets page
  * tables only where there are guards.
  *
  * Context: Process context; both mmap_locks are held for writing and @src_vma is
@@ -382,6 +423,7 @@ unsigned long skip_guards(struct vm_area_struct *vma, unsigned long start,
  */
 enum guard_state {
 	GUARD_DONE = 1,		/* No range is left. */
+	GUARD_NEXT_RANGE,	/* Another range is the current one. */
 	GUARD_POPULATED,	/* A page is mapped there: see guard_replace(). */
 	GUARD_PAUSE,		/* The lock has to be released: see guard_pause(). */
 	GUARD_MMAP_LOCK,	/* The request needs the mmap_lock. */
@@ -413,7 +455,7 @@ struct guard_request {
 	bool hole;
 };
 
-/* Returns -EINVAL if this is no range.  A range may be empty. */
+/* Returns -EINVAL if the range is invalid.  A range may be empty. */
 static int guard_set_range(struct guard_request *req, unsigned long start,
 			   size_t len_in)
 {
@@ -430,8 +472,8 @@ static int guard_set_range(struct guard_request *req, unsigned long start,
 }
 
 /*
- * The current range is complete: continue with the next one that is not empty.
- * Returns GUARD_DONE if there is none.
+ * The current range is complete: set the next one that is not empty.  Returns
+ * GUARD_NEXT_RANGE, or GUARD_DONE if there is none.
  */
 static __always_inline int guard_next_range(struct guard_request *req)
 {
@@ -447,10 +489,21 @@ static __always_inline int guard_next_range(struct guard_request *req)
 			break;
 		err = guard_set_range(req, (unsigned long)iter_iov_addr(ranges),
 				      iter_iov_len(ranges));
-		if (err || req->addr < req->end)
+		if (err)
 			return err;
+		if (req->addr < req->end)
+			return GUARD_NEXT_RANGE;
 	}
 	return GUARD_DONE;
+}
+
+/* Is the lock of @vma enough for the current range? */
+static bool guard_range_in_vma(struct guard_request *req,
+			       struct vm_area_struct *vma)
+{
+	/* userfaultfd_remove() releases the mmap_lock while it waits. */
+	return req->addr >= vma->vm_start && req->end <= vma->vm_end &&
+	       !userfaultfd_armed(vma);
 }
 
 /*
@@ -468,7 +521,7 @@ static bool guard_vma_allowed(struct vm_area_struct *vma, int behavior)
 {
 	vm_flags_t refused = VM_SPECIAL | VM_HUGETLB;
 
-	/* As MADV_DONTNEED, do not free memory before it is unlocked. */
+	/* Like MADV_DONTNEED, do not free memory before it is unlocked. */
 	if (behavior == MADV_GUARD_INSTALL)
 		refused |= VM_LOCKED;
 
@@ -477,8 +530,8 @@ static bool guard_vma_allowed(struct vm_area_struct *vma, int behavior)
 
 /*
  * Does the lock have to be released before the request continues?  Called after
- * each page table, VMA and range.  Behind the one task that waits for the lock, all
- * tasks may wait that map or unmap memory in the process.
+ * each page table, VMA and range.  All other tasks that map or unmap memory in the
+ * process may wait behind the one that waits for the lock.
  */
 static int guard_pause(struct guard_request *req)
 {
@@ -494,7 +547,7 @@ static int guard_pause(struct guard_request *req)
  * A CPU may still have a translation for an entry that is empty, or that is a guard
  * which another thread has just installed.  When the call returns, no CPU may reach
  * the old page.  The number is read under the page table lock, so it is that of
- * the zap that emptied the entry, or a later one.
+ * the zap that emptied the entry, unless that has flushed, or a later one.
  */
 static void guard_note_zap_seq(struct guard_request *req, unsigned long seq)
 {
@@ -502,23 +555,103 @@ static void guard_note_zap_seq(struct guard_request *req, unsigned long seq)
 		req->zap_seq = seq;
 }
 
+/* Install guards from req->addr, whose entry is @pte, to @end. */
+static __always_inline int guard_install_ptes(struct guard_request *req,
+					      struct vm_area_struct *vma, pte_t *pte,
+					      unsigned long end)
+{
+	unsigned int nr = (end - req->addr) >> PAGE_SHIFT;
+	unsigned int done = __install_guard_ptes(vma, req->addr, pte, nr);
+
+	req->addr += done * PAGE_SIZE;
+	return done == nr ? 0 : GUARD_POPULATED;
+}
+
+/* Remove guards from req->addr, whose entry is @pte, to @end. */
+static __always_inline void guard_remove_ptes(struct guard_request *req,
+					     struct vm_area_struct *vma, pte_t *pte,
+					     unsigned long end)
+{
+	unsigned long addr = req->addr;
+	unsigned int nr;
+
+	for (; addr != end; pte += nr, addr += nr * PAGE_SIZE) {
+		nr = 1;
+		if (!is_guard_pte(ptep_get(pte)))
+			continue;
+		if (addr + PAGE_SIZE == end || !is_guard_pte(ptep_get(pte + 1)))
+			pte_clear_not_present_full(vma->vm_mm, addr, pte, false);
+		else
+			nr = clear_guard_ptes(vma->vm_mm, addr, pte,
+					      (end - addr) / PAGE_SIZE, false);
+	}
+	req->addr = end;
+}
+
+/*
+ * Set the next range.  Returns 0 if it follows the previous one in the same page table,
+ * and the locks may be kept.
+ */
+static int guard_next_range_in_table(struct guard_request *req,
+				     struct vm_area_struct *vma)
+{
+	unsigned long last = req->end;
+	int err = guard_next_range(req);
+
+	/* Only ranges that ascend: one hold of the lock processes an entry once at most. */
+	if (err != GUARD_NEXT_RANGE || req->addr < last ||
+	    req->end > pte_table_end(last - 1, vma->vm_end) ||
+	    !guard_range_in_vma(req, vma))
+		return err;
+	return guard_pause(req);
+}
+
+/* How many ranges one hold of a page table lock may process, besides the first. */
+#define GUARD_RANGES_LOCKED 32
+
+/*
+ * The current range is complete.  @pte is the entry that follows it, in a page table
+ * that is locked.  Process the ranges that follow in the same table.  Never returns 0,
+ * because the walk must not continue after the request has moved on.  Out of line,
+ * because most requests have one range only.
+ */
+static noinline int guard_ranges_in_table(struct guard_request *req,
+					  struct vm_area_struct *vma, pte_t *pte)
+{
+	unsigned long addr;
+	int err, nr;
+
+	for (nr = 0; nr < GUARD_RANGES_LOCKED; nr++) {
+		addr = req->addr;
+		err = guard_next_range_in_table(req, vma);
+		if (err)
+			return err;
+		pte += (req->addr - addr) >> PAGE_SHIFT;
+		addr = req->addr;
+		if (req->behavior == MADV_GUARD_REMOVE)
+			guard_remove_ptes(req, vma, pte, req->end);
+		else if (guard_install_ptes(req, vma, pte, req->end))
+			return GUARD_POPULATED;
+		pte += (req->addr - addr) >> PAGE_SHIFT;
+	}
+	return guard_next_range(req);
+}
+
 static int guard_install_table(struct vm_area_struct *vma, pte_t *pte,
 			       unsigned long addr, unsigned long end,
 			       void *private)
 {
 	struct guard_request *req = private;
-	unsigned int nr = (end - addr) >> PAGE_SHIFT;
-	unsigned int done;
+	int err;
 
 	arch_enter_lazy_mmu_mode();
-	done = __install_guard_ptes(vma, addr, pte, nr);
+	err = guard_install_ptes(req, vma, pte, end);
+	if (!err && req->ranges && end == req->end)
+		err = guard_ranges_in_table(req, vma, pte + ((end - addr) >> PAGE_SHIFT));
 	arch_leave_lazy_mmu_mode();
-	guard_note_zap_seq(req, pte_zap_seq(vma->vm_mm, pte));
 
-	req->addr = addr + done * PAGE_SIZE;
-	if (done != nr)
-		return GUARD_POPULATED;
-	return guard_pause(req);
+	guard_note_zap_seq(req, pte_zap_seq(vma->vm_mm, pte));
+	return err ?: guard_pause(req);
 }
 
 static int guard_install_no_table(unsigned long addr, unsigned long end,
@@ -553,8 +686,9 @@ static const struct pte_table_ops guard_fill_ops = {
  * freed, and the walk allocates page tables as far as the next page.
  */
 static int guard_replace(struct guard_request *req, struct vm_area_struct *vma,
-			 struct mmu_gather *tlb, unsigned long end)
+			 struct mmu_gather *tlb)
 {
+	unsigned long end = min(req->end, vma->vm_end);
 	struct mmu_notifier_range range;
 	int err;
 
@@ -581,10 +715,11 @@ static int guard_replace(struct guard_request *req, struct vm_area_struct *vma,
 			ops = &guard_install_ops;
 		}
 		err = walk_pte_tables(vma, req->addr, end, ops, req);
-	} while (err == GUARD_POPULATED);
+	} while (err == GUARD_POPULATED && req->addr < end);
 
 	mmu_notifier_invalidate_range_end(&range);
-	return err;
+	/* A page is mapped in a later range, which the notifiers do not know about. */
+	return err == GUARD_POPULATED ? GUARD_NEXT_RANGE : err;
 }
 
 /* Without @tlb, returns GUARD_POPULATED where a page is mapped. */
@@ -598,7 +733,7 @@ static __always_inline int guard_install(struct guard_request *req,
 	err = walk_pte_tables(vma, req->addr, end,
 			      tlb ? &guard_fill_ops : &guard_install_ops, req);
 	if (err == GUARD_POPULATED && tlb)
-		err = guard_replace(req, vma, tlb, end);
+		err = guard_replace(req, vma, tlb);
 	return err;
 }
 
@@ -607,17 +742,14 @@ static int guard_remove_table(struct vm_area_struct *vma, pte_t *pte,
 			      void *private)
 {
 	struct guard_request *req = private;
-	unsigned int nr;
+	int err = 0;
 
 	arch_enter_lazy_mmu_mode();
-	for (; addr != end; pte += nr, addr += nr * PAGE_SIZE) {
-		nr = clear_guard_ptes(vma->vm_mm, addr, pte,
-				      (end - addr) / PAGE_SIZE, false) ?: 1;
-	}
+	guard_remove_ptes(req, vma, pte, end);
+	if (req->ranges && end == req->end)
+		err = guard_ranges_in_table(req, vma, pte + ((end - addr) >> PAGE_SHIFT));
 	arch_leave_lazy_mmu_mode();
-
-	req->addr = end;
-	return guard_pause(req);
+	return err ?: guard_pause(req);
 }
 
 static int guard_remove_no_table(unsigned long addr, unsigned long end,
@@ -644,19 +776,10 @@ static int guard_remove(struct guard_request *req, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* Is the lock of @vma enough for the current range? */
-static bool guard_range_in_vma(struct guard_request *req,
-			       struct vm_area_struct *vma)
-{
-	/* userfaultfd_remove() releases the mmap_lock while it waits. */
-	return req->addr >= vma->vm_start && req->end <= vma->vm_end &&
-	       !userfaultfd_armed(vma);
-}
-
 /*
- * Install or remove guards in the part of the range that @vma maps.  If that is all
- * of it, continue with the ranges that follow, as long as they are in @vma: they
- * share the lock, and @tlb if there is one.  Inline, because without @tlb there is
+ * Install or remove guards in the part of the range that @vma maps.  If it maps all
+ * of the range, continue with the ranges that follow, as long as they are in @vma:
+ * they share the lock, and @tlb if there is one.  Inline, because without @tlb there is
  * much less to do.
  */
 static __always_inline int guard_ranges(struct guard_request *req,
@@ -670,12 +793,12 @@ static __always_inline int guard_ranges(struct guard_request *req,
 			err = guard_remove(req, vma);
 		else
 			err = guard_install(req, vma, tlb);
-		if (err || req->addr < req->end)
+		if (!err && req->addr == req->end)
+			err = guard_next_range(req);
+		if (err != GUARD_NEXT_RANGE)
 			return err;
-
-		err = guard_next_range(req);
-		if (err || !guard_range_in_vma(req, vma))
-			return err;
+		if (!guard_range_in_vma(req, vma))
+			return 0;
 		err = guard_pause(req);
 	} while (!err);
 	return err;
@@ -733,7 +856,7 @@ static int guard_vma(struct guard_request *req, struct vm_area_struct *vma)
 	return err;
 }
 
-/* A task that maps or unmaps elsewhere in the process need not wait for this. */
+/* Tasks that map or unmap memory elsewhere need not wait for the request. */
 static int guard_under_vma_lock(struct guard_request *req)
 {
 	struct vm_area_struct *vma;
@@ -795,7 +918,7 @@ static int guard_run(struct guard_request *req)
 {
 	int err;
 
-	/* A number that needs no flush, near to those that may: numbers wrap. */
+	/* Numbers wrap: begin near to those that may need a flush, with one that does not. */
 	req->zap_seq = READ_ONCE(req->mm->tlb_seq_done) - TLB_SEQ_STEP;
 
 	for (;;) {
@@ -828,8 +951,8 @@ static int guard_run(struct guard_request *req)
  * Return: 0, or
  *
  * * -%EINTR: a fatal signal is pending
- * * -%EINVAL: this is no range, or a VMA cannot have guards; the range is complete
- *   up to that VMA
+ * * -%EINVAL: the range is invalid, or a VMA cannot have guards; the range is
+ *   complete up to that VMA
  * * -%ENOMEM: part of the range is not mapped, and the rest is complete; or there
  *   is no memory for page tables
  * * -%EPERM: a VMA is sealed; the range is complete up to that VMA
@@ -877,7 +1000,9 @@ int madvise_guard_ranges(struct mm_struct *mm, struct iov_iter *ranges,
 			      iter_iov_len(ranges));
 	if (!err && req.addr == req.end)
 		err = guard_next_range(&req);
-	if (!err)
-		err = guard_run(&req);
-	return err == GUARD_DONE ? 0 : err;
+	if (err == GUARD_DONE)
+		return 0;
+	if (err < 0)
+		return err;
+	return guard_run(&req);
 }

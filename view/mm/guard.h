@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Guard pages: what mm/guard.c offers to the rest of mm/, and zap_to_guards(),
- * which mm/memory.c offers to it.
+ * Guard pages: what mm/guard.c offers to the rest of mm/, and what mm/memory.c and
+ * mm/huge_memory.c offer to it.
  *
  * A guard page is a page table entry with a marker (PTE_MARKER_GUARD).  An access
  * to it raises SIGSEGV.
@@ -10,6 +10,23 @@
 #define __MM_GUARD_H
 
 #include <linux/mm.h>
+#include <linux/swapops.h>
+
+/*
+ * A guard has the soft-dirty bit, because the page has changed.  A checkpointer
+ * that does not know guards would otherwise take the entry for a page that is
+ * swapped out and unchanged, and restore the data that the guard discarded.
+ */
+static inline pte_t make_guard_pte(void)
+{
+	return pte_swp_mksoft_dirty(make_pte_marker(PTE_MARKER_GUARD));
+}
+
+/* Only a guard whose soft-dirty bit has been cleared has to be decoded. */
+static inline bool is_guard_pte(pte_t pte)
+{
+	return pte_same(pte, make_guard_pte()) || is_guard_pte_marker(pte);
+}
 
 /* Guards come in runs: these deal with many entries of a page table at once. */
 unsigned int guard_pte_batch(pte_t *pte, unsigned int max_nr);
@@ -17,6 +34,8 @@ void set_guard_ptes(struct mm_struct *mm, unsigned long addr, pte_t *pte,
 		    unsigned int nr);
 unsigned int clear_guard_ptes(struct mm_struct *mm, unsigned long addr,
 			      pte_t *pte, unsigned int max_nr, bool full);
+unsigned int copy_guard_ptes(struct mm_struct *dst_mm, unsigned long addr,
+			     pte_t *dst_pte, pte_t *src_pte, unsigned int max_nr);
 unsigned int install_guard_ptes(struct vm_area_struct *vma, unsigned long addr,
 				pte_t *pte, unsigned int nr);
 
@@ -26,6 +45,8 @@ unsigned long skip_guards(struct vm_area_struct *vma, unsigned long start,
 
 int zap_to_guards(struct mmu_gather *tlb, struct vm_area_struct *vma,
 		  unsigned long *reached, unsigned long end);
+bool anon_huge_pmd_to_guards(struct vm_area_struct *vma, pmd_t *pmd,
+			     unsigned long haddr);
 
 int madvise_guard(struct mm_struct *mm, unsigned long start, size_t len,
 		  int behavior);
@@ -35,7 +56,7 @@ int madvise_guard_ranges(struct mm_struct *mm, struct iov_iter *ranges,
 /*
  * May the page table of @pte hold guards?  The caller holds its lock, or keeps guards
  * from being installed: then "no" stays true.  While a table is deposited for a huge
- * page, list pointers occupy the word.  They read as "maybe" afterwards.
+ * page, list pointers may occupy the word.  They read as "maybe" afterwards.
  */
 #if defined(CONFIG_SPLIT_PTE_PTLOCKS) && !defined(CONFIG_HIGHPTE)
 static inline bool pte_table_maybe_guard(pte_t *pte)
@@ -43,7 +64,10 @@ static inline bool pte_table_maybe_guard(pte_t *pte)
 	return READ_ONCE(virt_to_ptdesc(pte)->pt_maybe_guard);
 }
 
-/* The caller holds the lock of the page table. */
+/*
+ * Called under the page table lock, or before anybody else can reach the table.  Tables
+ * that share a struct page (powerpc) store the same value.
+ */
 static inline void pte_table_set_maybe_guard(pte_t *pte)
 {
 	WRITE_ONCE(virt_to_ptdesc(pte)->pt_maybe_guard, true);

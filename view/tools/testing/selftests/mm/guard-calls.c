@@ -430,6 +430,67 @@ TEST_F(guard, process_madvise_of_single_pages)
 		EXPECT_EQ(1, discarded(self->mem + pages(page), 1, page));
 }
 
+/* Ranges that ascend in one page table, some of them mapped, keep what is between them. */
+TEST(process_madvise_of_ascending_ranges_in_a_page_table)
+{
+	const size_t nr = 32;
+	struct iovec iov[32];
+	char *mem = map_small(3 * nr);
+	size_t i;
+
+	fill(mem, 3 * nr, 0);
+	for (i = 0; i < nr; i++) {
+		/* Two pages out of three, on which nothing is mapped in some ranges. */
+		iov[i] = (struct iovec){ mem + pages(3 * i), pages(2) };
+		if (i % 4 < 2)
+			ASSERT_EQ(0, advise(iov[i].iov_base, pages(2), MADV_DONTNEED));
+	}
+	EXPECT_EQ(pages(2 * nr), advise_process(getpid(), iov, nr, MADV_GUARD_INSTALL));
+	EXPECT_EQ(2 * nr, guarded(mem, 3 * nr));
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(2, guarded(iov[i].iov_base, 2));
+		EXPECT_EQ(1, filled(mem + pages(3 * i + 2), 1, 3 * i + 2));
+	}
+	EXPECT_EQ(pages(2 * nr), advise_process(getpid(), iov, nr, MADV_GUARD_REMOVE));
+	EXPECT_EQ(0, guarded(mem, 3 * nr));
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(2, zeroed(iov[i].iov_base, 2));
+		EXPECT_EQ(1, filled(mem + pages(3 * i + 2), 1, 3 * i + 2));
+	}
+}
+
+/* A range that begins in the page table of the range before may end in the next one. */
+TEST(process_madvise_of_ranges_across_page_tables)
+{
+	const size_t size = table_size(), nr = size / psize();
+	char *mem = map_at(reserve(2 * size, size, 0), 2 * size, PROT_READ | PROT_WRITE);
+	struct iovec iov[4] = {
+		{ mem + pages(nr - 6), psize() },
+		{ mem + pages(nr - 4), psize() },
+		{ mem + pages(nr - 2), pages(4) },
+		{ mem + pages(nr + 4), psize() },
+	};
+
+	ASSERT_NE(MAP_FAILED, mem);
+	fill(mem + pages(nr - 8), 16, 0);
+	EXPECT_EQ(pages(7), advise_process(getpid(), iov, 4, MADV_GUARD_INSTALL));
+	EXPECT_EQ(7, guarded(mem + pages(nr - 8), 16));
+	EXPECT_EQ(4, guarded(iov[2].iov_base, 4));
+	EXPECT_EQ(9, readable(mem + pages(nr - 8), 16));
+	EXPECT_EQ(pages(7), advise_process(getpid(), iov, 4, MADV_GUARD_REMOVE));
+	EXPECT_EQ(0, guarded(mem + pages(nr - 8), 16));
+	EXPECT_EQ(7, zeroed(mem + pages(nr - 8), 16));
+
+	/* Pages are mapped before and after a range whose end finds nothing mapped. */
+	fill(mem + pages(nr - 8), 16, 0);
+	ASSERT_EQ(0, advise(mem + pages(nr), pages(2), MADV_DONTNEED));
+	EXPECT_EQ(pages(7), advise_process(getpid(), iov, 4, MADV_GUARD_INSTALL));
+	EXPECT_EQ(7, guarded(mem + pages(nr - 8), 16));
+	EXPECT_EQ(4, guarded(iov[2].iov_base, 4));
+	EXPECT_EQ(1, guarded(iov[3].iov_base, 1));
+	EXPECT_EQ(9, readable(mem + pages(nr - 8), 16));
+}
+
 /* An empty range is not checked, and does not end the call. */
 TEST_F(call, process_madvise_of_empty_ranges)
 {

@@ -151,6 +151,41 @@ TEST_F(huge, install_over_huge_page)
 	EXPECT_EQ(self->first, filled(self->mem, self->first, 0));
 }
 
+static unsigned long nr_pmd_splits(void)
+{
+	unsigned long nr = 0;
+	char line[128];
+	FILE *file = fopen("/proc/vmstat", "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "thp_split_pmd %lu", &nr);
+	if (file)
+		fclose(file);
+	return nr;
+}
+
+/* Other programs may split a huge page meanwhile, but not so many. */
+TEST_F(huge, install_splits_no_huge_page_that_it_covers)
+{
+	const int rounds = 32;
+	unsigned long splits = nr_pmd_splits();
+	int i;
+
+	if (under_test.backing != ANON || self->nr_guards != self->nr)
+		SKIP(return, "the variant does not cover an anonymous huge page");
+	for (i = 0; i < rounds; i++) {
+		if (!fill_huge(self->mem, self->nr))
+			SKIP(return, "no huge page");
+		ASSERT_EQ(0, guard_install(self->mem, self->len));
+		EXPECT_EQ(self->nr, guarded(self->mem, self->nr));
+		EXPECT_EQ(0, smaps_kb(self->mem, self->len, "Rss:"));
+		/* The page table goes as well, so that the next page is huge. */
+		self->mem = map_at(self->mem, self->len, PROT_READ | PROT_WRITE);
+		ASSERT_EQ(0, advise(self->mem, self->len, MADV_HUGEPAGE));
+	}
+	EXPECT_GT(rounds / 2, nr_pmd_splits() - splits);
+}
+
 TEST_F(huge, install_over_huge_zero_page)
 {
 	if (variant->backing != ANON)
