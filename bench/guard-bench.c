@@ -78,7 +78,7 @@ struct work {
 struct row {
 	const char *name;
 	const char *method;	/* guard, mprotect, mmap; plain: without any guard */
-	const char *unit;	/* page, table, call, cycle, ratio */
+	const char *unit;	/* page, guard, table, call, cycle, ratio */
 	const char *what;
 	size_t size;		/* of the memory in bytes, or TABLE */
 	int batch;		/* number of timings per sample */
@@ -233,6 +233,50 @@ static void map_removed_guards(void)
 	remove_guards();
 }
 
+/* Guards on every other page, as an allocator has them between its objects. */
+static void install_lone(void)
+{
+	size_t i;
+
+	for (i = 0; i < size; i += 2 * page)
+		ok(madvise(AREA + i, page, MADV_GUARD_INSTALL),
+		   "MADV_GUARD_INSTALL");
+}
+
+static void map_lone_guards(void)
+{
+	map();
+	install_lone();
+}
+
+static void map_lone_guards_populated(void)
+{
+	map_populated();
+	install_lone();
+}
+
+static void map_half_populated(void)
+{
+	size_t i;
+
+	map();
+	for (i = page; i < size; i += 2 * page)
+		touch(AREA + i);
+}
+
+/* Guards as mremap() or a checkpointer leaves them. */
+
+static void map_moved_guards(void)
+{
+	map_guards();
+	move();
+}
+
+static void remove_elsewhere(void)
+{
+	ok(madvise(ELSEWHERE, size, MADV_GUARD_REMOVE), "MADV_GUARD_REMOVE");
+}
+
 /* Work on one page in the middle, next to a page or guard that exists already. */
 
 static char *one_page(void)
@@ -251,6 +295,18 @@ static void map_beside_guard(void)
 	map();
 	ok(madvise(one_page() - page, page, MADV_GUARD_INSTALL),
 	   "MADV_GUARD_INSTALL");
+}
+
+/* The page tables above the missing one are there. */
+static void map_beside_table(void)
+{
+	map();
+	touch(AREA + size - page);
+}
+
+static void install_start(void)
+{
+	ok(madvise(AREA, page, MADV_GUARD_INSTALL), "MADV_GUARD_INSTALL");
 }
 
 static void install_one(void)
@@ -379,7 +435,7 @@ static void stack_plain(void)
 static void stack_guard(void)
 {
 	map();
-	ok(madvise(AREA, page, MADV_GUARD_INSTALL), "MADV_GUARD_INSTALL");
+	install_start();
 	touch(AREA + size - page);
 	unmap();
 }
@@ -400,6 +456,48 @@ static void stack_mmap(void)
 	   "mprotect");
 	touch(AREA + size - page);
 	unmap();
+}
+
+/* The same between other stacks: the guard shares a page table with the lower one. */
+
+static void map_stacks(bool guard)
+{
+	char *stack;
+
+	for (stack = AREA - 4 * size; stack < AREA + 5 * size; stack += size) {
+		if (stack == AREA)
+			continue;
+		map_at(stack, size, PROT_READ | PROT_WRITE);
+		if (guard)
+			ok(madvise(stack, page, MADV_GUARD_INSTALL),
+			   "MADV_GUARD_INSTALL");
+		touch(stack + size - page);
+	}
+}
+
+static void map_stacks_plain(void)
+{
+	map_stacks(false);
+}
+
+static void map_stacks_guard(void)
+{
+	map_stacks(true);
+}
+
+static void map_stacks_mprotect(void)
+{
+	char *stack;
+
+	map_stacks(false);
+	for (stack = AREA - 4 * size; stack < AREA + 5 * size; stack += size)
+		if (stack != AREA)
+			ok(mprotect(stack, page, PROT_NONE), "mprotect");
+}
+
+static void unmap_stacks(void)
+{
+	ok(munmap(AREA - 4 * size, 9 * size), "munmap");
 }
 
 /* Calls that may have to take mmap_lock. */
@@ -550,6 +648,20 @@ static void map_guarded_table(void)
 	allow_huge();
 }
 
+static void map_huge(void)
+{
+	map();
+	allow_huge();
+	touch_all();
+}
+
+/* A checkpointer clears the soft-dirty bits of a process after it has dumped it. */
+static void map_clean_guards(void)
+{
+	map_guards();
+	put("/proc/self/clear_refs", "4");
+}
+
 static void unmap_huge(void)
 {
 	unmap();
@@ -621,6 +733,13 @@ static const struct row rows[] = {
 	  .over = { map_shared, fork_and_exit, unmap } },
 	{ "mremap-guards", "guard", "page", "mremap of guards, by entries",
 	  GIB, 1, .work = { map_guards, move, unmap_elsewhere } },
+	{ "remove-moved", "guard", "page", "remove after mremap by entries",
+	  GIB, 1, .work = { map_moved_guards, remove_elsewhere, unmap_elsewhere } },
+	{ "remove-clean", "guard", "page", "remove, soft-dirty bits cleared",
+	  GIB, 1, .work = { map_clean_guards, remove_guards, unmap } },
+	{ "install-huge", "guard", "ratio", "install over huge pages, vs DONTNEED",
+	  64 * MIB, 1, .work = { map_huge, install, unmap_huge },
+	  .over = { map_huge, dontneed, unmap_huge } },
 	{ "install-populated", "guard", "ratio",
 	  "install over populated, vs DONTNEED", 64 * MIB, 1,
 	  .work = { map_populated, install, unmap },
@@ -629,6 +748,20 @@ static const struct row rows[] = {
 	  "PROT_NONE over populated, likewise", 64 * MIB, 1,
 	  .work = { map_populated, map_none, unmap },
 	  .over = { map_populated, dontneed, unmap } },
+
+	/* Per guard on every other page. */
+	{ "fork-lone", "guard", "guard", "fork and exit: added, the others mapped",
+	  64 * MIB, 1, .work = { map_lone_guards_populated, fork_and_exit, unmap },
+	  .less = { map_half_populated, fork_and_exit, unmap } },
+	{ "fork-lone-empty", "guard", "guard", "fork and exit: added, the others empty",
+	  64 * MIB, 1, .work = { map_lone_guards, fork_and_exit, unmap },
+	  .less = { map, fork_and_exit, unmap } },
+	{ "munmap-lone", "guard", "guard", "munmap, the other pages empty",
+	  64 * MIB, 1, .work = { map_lone_guards, unmap, nothing } },
+	{ "dontneed-lone", "guard", "guard", "MADV_DONTNEED, the other pages empty",
+	  64 * MIB, 1, .work = { map_lone_guards, dontneed, unmap } },
+	{ "remove-lone", "guard", "guard", "remove, the other pages empty",
+	  64 * MIB, 1, .work = { map_lone_guards, remove_guards, unmap } },
 
 	/* Whole calls. */
 	{ "install-one", "guard", "call", "one-page install", TABLE, 100,
@@ -639,6 +772,8 @@ static const struct row rows[] = {
 	  .work = { map_beside_page, map_none_one, unmap } },
 	{ "install-first", "guard", "call", "first guard of a mapping, and table",
 	  TABLE, 100, .work = { map, install_one, unmap } },
+	{ "install-table", "guard", "call", "first guard of a page table",
+	  16 * MIB, 100, .work = { map_beside_table, install_start, unmap } },
 	{ "install-first", "mprotect", "call", "first PROT_NONE page of a mapping",
 	  TABLE, 100, .work = { map, protect_one, unmap } },
 	{ "remove-one", "guard", "call", "one-page remove", TABLE, 100,
@@ -666,6 +801,13 @@ static const struct row rows[] = {
 	{ "stack", "mmap", "cycle", "8 MiB stack: added by guard",
 	  8 * MIB, 100, .work = { nothing, stack_mmap, nothing },
 	  .less = { nothing, stack_plain, nothing } },
+
+	{ "stack-among", "guard", "cycle", "8 MiB + 4 KiB stack among stacks",
+	  8 * MIB + 4 * KIB, 100, .work = { map_stacks_guard, stack_guard, unmap_stacks },
+	  .less = { map_stacks_plain, stack_plain, unmap_stacks } },
+	{ "stack-among", "mprotect", "cycle", "8 MiB + 4 KiB stack among stacks",
+	  8 * MIB + 4 * KIB, 100, .work = { map_stacks_mprotect, stack_mprotect, unmap_stacks },
+	  .less = { map_stacks_plain, stack_plain, unmap_stacks } },
 
 	/* Memory that never has a guard. */
 	{ "fault", "plain", "page", "page fault", 64 * MIB, 1,
@@ -784,6 +926,8 @@ static double sample(const struct row *row)
 		value /= time_batch(&row->over, row->batch);
 	if (!strcmp(row->unit, "page"))
 		value /= size / page;
+	if (!strcmp(row->unit, "guard"))
+		value /= size / page / 2;
 	if (!strcmp(row->unit, "table"))
 		value /= size / huge_page_size();
 	return value;
