@@ -569,8 +569,8 @@ static __always_inline int guard_install_ptes(struct guard_request *req,
 
 /* Remove guards from req->addr, whose entry is @pte, to @end. */
 static __always_inline void guard_remove_ptes(struct guard_request *req,
-					     struct vm_area_struct *vma, pte_t *pte,
-					     unsigned long end)
+					      struct vm_area_struct *vma, pte_t *pte,
+					      unsigned long end)
 {
 	unsigned long addr = req->addr;
 	unsigned int nr;
