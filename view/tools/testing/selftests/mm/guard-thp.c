@@ -151,24 +151,30 @@ TEST_F(huge, install_over_huge_page)
 	EXPECT_EQ(self->first, filled(self->mem, self->first, 0));
 }
 
-static unsigned long nr_pmd_splits(void)
+static unsigned long read_proc(const char *path, const char *format)
 {
 	unsigned long nr = 0;
 	char line[128];
-	FILE *file = fopen("/proc/vmstat", "r");
+	FILE *file = fopen(path, "r");
 
 	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "thp_split_pmd %lu", &nr);
+		sscanf(line, format, &nr);
 	if (file)
 		fclose(file);
 	return nr;
 }
 
-/* Other programs may split a huge page meanwhile, but not so many. */
-TEST_F(huge, install_splits_no_huge_page_that_it_covers)
+static unsigned long nr_pmd_splits(void)
+{
+	return read_proc("/proc/vmstat", "thp_split_pmd %lu");
+}
+
+/* Other programs may split huge pages and allocate memory meanwhile, but not so much. */
+TEST_F(huge, install_frees_a_huge_page_that_it_covers_without_a_split)
 {
 	const int rounds = 32;
 	unsigned long splits = nr_pmd_splits();
+	unsigned long free_kb = read_proc("/proc/meminfo", "MemFree: %lu");
 	int i;
 
 	if (under_test.backing != ANON || self->nr_guards != self->nr)
@@ -184,6 +190,8 @@ TEST_F(huge, install_splits_no_huge_page_that_it_covers)
 		ASSERT_EQ(0, advise(self->mem, self->len, MADV_HUGEPAGE));
 	}
 	EXPECT_GT(rounds / 2, nr_pmd_splits() - splits);
+	EXPECT_LT(free_kb, read_proc("/proc/meminfo", "MemFree: %lu") +
+			   rounds / 2 * (self->len >> 10));
 }
 
 TEST_F(huge, install_over_huge_zero_page)

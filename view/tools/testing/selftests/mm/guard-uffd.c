@@ -368,6 +368,28 @@ TEST(process_madvise_sends_remove_event_for_each_range)
 	EXPECT_EQ(3, guarded(mem, NR_SMALL));
 }
 
+/* The ranges follow each other in one page table. */
+TEST(process_madvise_sends_remove_event_where_nothing_is_mapped)
+{
+	int uffd = uffd_open(UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_SIGBUS);
+	char *mem = map_small(NR_SMALL);
+	struct iovec iov[3] = {
+		{ mem, psize() },
+		{ mem + pages(2), psize() },
+		{ mem + pages(4), psize() },
+	};
+	struct monitor monitor;
+
+	if (uffd < 0)
+		SKIP(return, "userfaultfd with UFFD_FEATURE_EVENT_REMOVE: %s", strerror(errno));
+	ASSERT_EQ(0, uffd_register(uffd, mem, pages(NR_SMALL), true, false, false));
+	ASSERT_TRUE(monitor_start(&monitor, uffd));
+	EXPECT_EQ(pages(3), advise_process(getpid(), iov, 3, MADV_GUARD_INSTALL));
+	EXPECT_EQ(UFFD_EVENT_REMOVE, monitor_end(&monitor));
+	EXPECT_EQ(3, monitor.nr_events);
+	EXPECT_EQ(3, guarded(mem, NR_SMALL));
+}
+
 /* ------------------------------------------------------------------------
  * Requests of userfaultfd
  */
