@@ -63,6 +63,35 @@ static inline void clear_pte_block(struct mm_struct *mm, unsigned long addr,
 		pte_clear_not_present_full(mm, addr + i * PAGE_SIZE, pte + i, full);
 }
 
+/* Count the guards from @pte on, and empty them if @clear is set. */
+static __always_inline unsigned int
+__guard_pte_batch(struct mm_struct *mm, unsigned long addr, pte_t *pte,
+		  unsigned int max_nr, const bool clear, bool full)
+{
+	pte_t *end = pte + max_nr, *next = pte;
+	pte_t guard;
+
+	while (next < end) {
+		guard = ptep_get(next);
+		if (!is_guard_pte(guard))
+			break;
+		if (!same_pte_block(next, end, guard)) {
+			if (clear)
+				pte_clear_not_present_full(mm, addr, next, full);
+			next++;
+			addr += PAGE_SIZE;
+			continue;
+		}
+		do {
+			if (clear)
+				clear_pte_block(mm, addr, next, full);
+			next += PTE_BLOCK;
+			addr += PTE_BLOCK * PAGE_SIZE;
+		} while (same_pte_block(next, end, guard));
+	}
+	return next - pte;
+}
+
 /**
  * guard_pte_batch - count the guards that a row of entries begins with
  * @pte:	the first entry
@@ -74,22 +103,7 @@ static inline void clear_pte_block(struct mm_struct *mm, unsigned long addr,
  */
 unsigned int guard_pte_batch(pte_t *pte, unsigned int max_nr)
 {
-	pte_t *end = pte + max_nr, *next = pte;
-	pte_t guard;
-
-	while (next < end) {
-		guard = ptep_get(next);
-		if (!is_guard_pte(guard))
-			break;
-		if (!same_pte_block(next, end, guard)) {
-			next++;
-			continue;
-		}
-		do {
-			next += PTE_BLOCK;
-		} while (same_pte_block(next, end, guard));
-	}
-	return next - pte;
+	return __guard_pte_batch(NULL, 0, pte, max_nr, false, false);
 }
 
 /**
@@ -132,25 +146,7 @@ void set_guard_ptes(struct mm_struct *mm, unsigned long addr, pte_t *pte,
 unsigned int clear_guard_ptes(struct mm_struct *mm, unsigned long addr,
 			      pte_t *pte, unsigned int max_nr, bool full)
 {
-	pte_t *end = pte + max_nr, *next = pte;
-	pte_t guard;
-
-	while (next < end) {
-		guard = ptep_get(next);
-		if (!is_guard_pte(guard))
-			break;
-		if (!same_pte_block(next, end, guard)) {
-			pte_clear_not_present_full(mm, addr, next++, full);
-			addr += PAGE_SIZE;
-			continue;
-		}
-		do {
-			clear_pte_block(mm, addr, next, full);
-			next += PTE_BLOCK;
-			addr += PTE_BLOCK * PAGE_SIZE;
-		} while (same_pte_block(next, end, guard));
-	}
-	return next - pte;
+	return __guard_pte_batch(mm, addr, pte, max_nr, true, full);
 }
 
 static noinline unsigned int copy_guard_run(struct mm_struct *dst_mm,
@@ -183,7 +179,7 @@ unsigned int copy_guard_ptes(struct mm_struct *dst_mm, unsigned long addr,
 	if (!is_guard_pte(ptep_get(src_pte)))
 		return 0;
 	/* Most guards are alone where pages are copied as well. */
-	if (max_nr == 1 || !is_guard_pte(ptep_get(src_pte + 1))) {
+	if (guard_is_alone(src_pte, max_nr == 1)) {
 		set_pte_at(dst_mm, addr, dst_pte, make_guard_pte());
 		return 1;
 	}
@@ -579,7 +575,7 @@ static __always_inline void guard_remove_ptes(struct guard_request *req,
 		nr = 1;
 		if (!is_guard_pte(ptep_get(pte)))
 			continue;
-		if (addr + PAGE_SIZE == end || !is_guard_pte(ptep_get(pte + 1)))
+		if (guard_is_alone(pte, addr + PAGE_SIZE == end))
 			pte_clear_not_present_full(vma->vm_mm, addr, pte, false);
 		else
 			nr = clear_guard_ptes(vma->vm_mm, addr, pte,

@@ -28,6 +28,12 @@ static inline bool is_guard_pte(pte_t pte)
 	return pte_same(pte, make_guard_pte()) || is_guard_pte_marker(pte);
 }
 
+/* Is the guard at @pte a run of its own?  If it is the @last entry, none follows it. */
+static inline bool guard_is_alone(pte_t *pte, bool last)
+{
+	return last || !is_guard_pte(ptep_get(pte + 1));
+}
+
 /* Guards come in runs: these deal with many entries of a page table at once. */
 unsigned int guard_pte_batch(pte_t *pte, unsigned int max_nr);
 void set_guard_ptes(struct mm_struct *mm, unsigned long addr, pte_t *pte,
