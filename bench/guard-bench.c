@@ -227,10 +227,17 @@ static void map_guards(void)
 	install();
 }
 
-static void map_removed_guards(void)
+/* Page tables that exist get guards of their own, and do not share one. */
+static void map_empty_tables(void)
 {
-	map_guards();
-	remove_guards();
+	map_tables();
+	dontneed();
+}
+
+static void map_own_guards(void)
+{
+	map_empty_tables();
+	install();
 }
 
 /* Guards on every other page, as an allocator has them between its objects. */
@@ -658,7 +665,7 @@ static void map_huge(void)
 /* A checkpointer clears the soft-dirty bits of a process after it has dumped it. */
 static void map_clean_guards(void)
 {
-	map_guards();
+	map_own_guards();
 	put("/proc/self/clear_refs", "4");
 }
 
@@ -708,11 +715,15 @@ static const struct row rows[] = {
 	{ "install", "mmap", "page", "PROT_NONE, nothing mapped", GIB, 1,
 	  .work = { map, map_none, unmap } },
 	{ "install-tables", "guard", "page", "install, tables already there",
-	  GIB, 1, .work = { map_removed_guards, install, unmap } },
+	  GIB, 1, .work = { map_empty_tables, install, unmap } },
 	{ "install-again", "guard", "page", "install again over guards", GIB, 1,
 	  .work = { map_guards, install, unmap } },
 	{ "remove", "guard", "page", "remove", GIB, 1,
 	  .work = { map_guards, remove_guards, unmap } },
+	{ "remove-tables", "guard", "page", "remove, from tables of their own",
+	  GIB, 1, .work = { map_own_guards, remove_guards, unmap } },
+	{ "munmap-tables", "guard", "page", "munmap, from tables of their own",
+	  GIB, 1, .work = { map_own_guards, unmap, nothing } },
 	{ "munmap-guards", "guard", "page", "munmap of guards", GIB, 1,
 	  .work = { map_guards, unmap, nothing } },
 	{ "install-one-mapped", "guard", "page",

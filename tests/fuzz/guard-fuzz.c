@@ -41,6 +41,21 @@ static struct options {
 static struct report *reports;		/* one for each slice, shared with the children */
 static unsigned huge_pages;
 
+/* The large arena of one thread: this many page tables, and a bit of two more. */
+#define TABLES	4
+
+/* A run with a large arena: the arena has whole page tables, and huge pages. */
+static bool is_large(uint64_t seed)
+{
+	return huge_pages && seed % 4 == 3;
+}
+
+/* A run with several threads and a large arena begins with guards everywhere. */
+static bool begins_guarded(uint64_t seed)
+{
+	return is_large(seed) && opt.threads > 1;
+}
+
 uint64_t mix(uint64_t x)
 {
 	x += 0x9e3779b97f4a7c15;
@@ -104,12 +119,23 @@ static unsigned named(const char *name)
 	return op;
 }
 
-/* The first steps make mappings to work on: of any kind, or two that get huge pages. */
-static void begin_with(struct step *s, unsigned i, unsigned pages, unsigned huge)
+/*
+ * The first steps make mappings to work on: of any kind, or, in a large arena, two that
+ * get huge pages, or one that is guarded as a whole.
+ */
+static void begin_with(struct step *s, unsigned i, unsigned pages, unsigned huge, bool guarded)
 {
 	static const char *const for_huge[] = { "mmap", "mmap", "MADV_HUGEPAGE",
 						"MADV_POPULATE_WRITE" };
 
+	if (huge && guarded) {
+		if (i < 2)
+			*s = (struct step){
+				.op = named(i ? "MADV_GUARD_INSTALL" : "mmap"), .count = pages,
+				.id = i, .arg = i ? 1 : MMAP_ANONYMOUS,
+			};
+		return;
+	}
 	s->op = named(huge ? for_huge[i] : "mmap");
 	s->page = i * pages / 4;
 	s->count = pages / 4 + 1;
@@ -121,6 +147,35 @@ static void begin_with(struct step *s, unsigned i, unsigned pages, unsigned huge
 	}
 	if (s->page + s->count > pages)
 		s->count = pages - s->page;
+}
+
+/*
+ * A range of whole page tables, which may lose a part at its end or at its start: page
+ * tables that consist of guards are shared, and cut.
+ */
+static void whole_tables(unsigned *page, unsigned *count, uint64_t y, unsigned pages, unsigned huge)
+{
+	unsigned table = y % TABLES, nr = 1 + (y >> 4) % (TABLES - table), part = (y >> 8) % huge;
+
+	*page = HUGE_FROM + table * huge;
+	*count = nr * huge;
+	switch (y >> 20 & 3) {
+	case 0:
+		*count -= part;
+		break;
+	case 1:
+		*page += part;
+		*count -= part;
+	}
+	if (*page + *count > pages)
+		*count = pages - *page;
+}
+
+/* A page table can be shared after the one that was there has been unmapped as a whole. */
+static bool tables_often(unsigned op)
+{
+	return !strcmp(ops[op].name, "mmap") || !strcmp(ops[op].name, "munmap") ||
+	       !strcmp(ops[op].name, "MADV_GUARD_INSTALL");
 }
 
 /*
@@ -163,15 +218,13 @@ static void generate(struct step *steps, unsigned nr, uint64_t seed, unsigned pa
 			if (y & 1)
 				range[0] = (focus[(y >> 1) % 3] + pages + (y >> 8) % 5 - 2) % pages;
 			range[1] = 1 + (y >> 24) % (shape < 4 ? 4 : shape < 7 ? pages / 4 : pages);
-			if (huge && !(y >> 40 & 3)) {
-				range[0] = HUGE_FROM + (y >> 44 & 1) * huge;
-				range[1] = huge;
-			}
+			if (huge && (y >> 40 & 3) < (tables_often(s->op) ? 3 : 1))
+				whole_tables(&range[0], &range[1], y >> 42, pages, huge);
 			if (range[0] + range[1] > pages)
 				range[1] = pages - range[0];
 		}
-		if (i < 4)
-			begin_with(s, i, pages, huge);
+		if (i < 4 && !begins_guarded(seed))
+			begin_with(s, i, pages, huge, !(seed & 4));
 		/* Every other run has one kind of mapping, so that they are merged. */
 		if (mix(seed + 8) & 1 && !strcmp(ops[s->op].name, "mmap"))
 			s->arg -= s->arg % MMAP_KINDS - mix(seed + 9) % MMAP_KINDS;
@@ -198,6 +251,36 @@ static void prepare(struct run *r)
 	open_handles(&r->handles, r->pages);
 	r->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	catch_faults();
+}
+
+/*
+ * Map the slices of all threads and guard them at once.  The page tables that two slices
+ * have in common are shared ones then, and the threads cut them.
+ */
+static void begin_guarded(struct run *runs, unsigned nr)
+{
+	size_t len = nr * runs[0].pages * ps;
+	unsigned i, page;
+
+	if (mmap(runs[0].base, len, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
+	    madvise(runs[0].base, len, MADV_GUARD_INSTALL))
+		err(2, "cannot guard the arena");
+	for (i = 0; i < nr; i++)
+		for (page = 0; page < runs[i].pages; page++)
+			runs[i].page[page] = (struct page){
+				.kind = ANON, .prot = PROT_READ | PROT_WRITE, .guard = true,
+			};
+}
+
+/* The same for one slice, by steps, so that they are part of the program. */
+static void begin_guarded_alone(struct run *r)
+{
+	struct step s = { .count = r->pages, .arg = MMAP_ANONYMOUS };
+
+	ops[named("mmap")].run(r, &s);
+	s.arg = 1;
+	ops[named("MADV_GUARD_INSTALL")].run(r, &s);
 }
 
 static bool any_failed(void)
@@ -273,15 +356,15 @@ static void *disturb(void *arg)
 /* Lay out the slices around the middle of the arena. */
 static void lay_out(struct run *r, unsigned slice, unsigned slices, uint64_t seed)
 {
-	bool big = huge_pages && seed % 4 == 3;
+	bool large = is_large(seed);
 
 	memset(r, 0, sizeof(*r));
 	r->threads = slices > 1;
 	if (r->threads)
-		r->pages = big ? huge_pages : 24;
+		r->pages = large ? huge_pages : 24;
 	else
-		r->pages = big ? 2 * huge_pages + 2 * HUGE_FROM : 64;
-	r->huge = big && !r->threads ? huge_pages : 0;
+		r->pages = large ? TABLES * huge_pages + 2 * HUGE_FROM : 64;
+	r->huge = large && !r->threads ? huge_pages : 0;
 	r->base = (char *)ARENA + (int)(slice * r->pages - slices * r->pages / 2) * (ssize_t)ps;
 	r->report = &reports[slice];
 }
@@ -358,6 +441,8 @@ static void run_seed(void *arg)
 			end_program();
 		return;
 	}
+	if (begins_guarded(seed))
+		begin_guarded(runs, opt.threads);
 	whole = runs[0];
 	whole.pages *= opt.threads;
 	whole.buffer = mmap(NULL, whole.pages * ps, PROT_READ | PROT_WRITE,
@@ -390,8 +475,11 @@ static void run_trial(void *arg)
 	r.nr_steps = t->nr;
 	r.sparing = t->sparing;
 	prepare(&r);
+	base = r.base;
 	if (t->program)
 		begin_program(&r, t->seed);
+	if (begins_guarded(t->seed))
+		begin_guarded_alone(&r);
 	run_steps(&r);
 	if (t->program)
 		end_program();
@@ -484,6 +572,50 @@ static void totals(const unsigned long *done, const unsigned long *skipped)
 		skipped[i] ? printf(" (%lu not possible at the time)\n", skipped[i]) : 0;
 }
 
+/* How many page tables were shared, and how many of these cut, since the system started. */
+struct tables {
+	long shared, cut;	/* -1: the kernel does not count them */
+};
+
+static struct tables count_tables(void)
+{
+	struct tables t = { -1, -1 };
+	FILE *f = fopen("/proc/vmstat", "r");
+	char name[64];
+	long value;
+
+	while (f && fscanf(f, "%63s %ld", name, &value) == 2) {
+		if (!strcmp(name, "guard_table_share"))
+			t.shared = value;
+		if (!strcmp(name, "guard_table_unshare"))
+			t.cut = value;
+	}
+	if (f)
+		fclose(f);
+	return t;
+}
+
+/*
+ * One more test: a run with a large arena that shares no page table and cuts none does
+ * not test what it is there for.
+ */
+static bool report_tables(struct tables before, unsigned test, unsigned large)
+{
+	struct tables after = count_tables();
+	bool ok = after.shared > before.shared && after.cut > before.cut;
+
+	if (before.shared < 0 || !large) {
+		printf("ok %u shared page tables # SKIP %s\n", test, large ?
+		       "the kernel does not count them (CONFIG_GUARD_TABLE, CONFIG_DEBUG_VM)" :
+		       "no seed with a large arena");
+		return true;
+	}
+	printf("# %ld page tables shared, %ld cut\n", after.shared - before.shared,
+	       after.cut - before.cut);
+	printf("%sok %u shared page tables\n", ok ? "" : "not ", test);
+	return ok;
+}
+
 static void usage(void)
 {
 	fprintf(stderr,
@@ -527,7 +659,8 @@ static unsigned find_huge_pages(void)
 int main(int argc, char **argv)
 {
 	unsigned long done[64] = { 0 }, skipped[64] = { 0 }, checks = 0, guards = 0, forks = 0;
-	unsigned run, i, j, failed = 0;
+	unsigned run, i, j, failed = 0, large = 0, skipped_tests;
+	struct tables before = count_tables();
 	time_t end;
 	int o;
 
@@ -570,6 +703,7 @@ int main(int argc, char **argv)
 		bool bad;
 
 		memset(reports, 0, opt.threads * sizeof(*reports));
+		large += is_large(seed);
 		bad = in_child(run_seed, &seed);
 		if (opt.program)
 			return bad;
@@ -602,7 +736,9 @@ int main(int argc, char **argv)
 	totals(done, skipped);
 	printf("# %lu pages touched, %lu of them guards; %lu children compared\n", checks, guards,
 	       forks);
-	printf("1..%u\n# Totals: pass:%u fail:%u xfail:0 xpass:0 skip:0 error:0\n", run,
-	       run - failed, failed);
+	failed += !report_tables(before, run + 1, large);
+	skipped_tests = before.shared < 0 || !large;
+	printf("1..%u\n# Totals: pass:%u fail:%u xfail:0 xpass:0 skip:%u error:0\n", run + 1,
+	       run + 1 - failed - skipped_tests, failed, skipped_tests);
 	return failed ? 1 : 0;
 }

@@ -325,6 +325,35 @@ static const struct pte_table_ops copy_guards_ops = {
 	.alloc		= true,
 };
 
+/* Copy guards of the shared page table, and advance *@addr, where they begin. */
+static int copy_shared_guards(struct vm_area_struct *dst_vma,
+			      struct vm_area_struct *src_vma, pmd_t *src_pmd,
+			      unsigned long *addr)
+{
+	unsigned long end = min(src_vma->vm_end - 1, *addr | ~PUD_MASK) + 1;
+	pmd_t *dst_pmd = mm_alloc_pmd(dst_vma->vm_mm, *addr);
+
+	if (!dst_pmd)
+		return -ENOMEM;
+	end = guard_table_copy(dst_vma, dst_pmd, src_vma->vm_mm, src_pmd, *addr, end);
+	if (end == *addr)
+		return -ENOMEM;
+	*addr = end;
+	return 0;
+}
+
+/* Copy guards of another page table, and advance *@addr, where they begin. */
+static int copy_own_guards(struct vm_area_struct *dst_vma,
+			   struct vm_area_struct *src_vma, unsigned long *addr)
+{
+	unsigned long end = pte_table_end(*addr, src_vma->vm_end);
+	int err = walk_pte_tables(dst_vma, *addr, end, &copy_guards_ops, src_vma);
+
+	if (!err)
+		*addr = end;
+	return err;
+}
+
 /**
  * copy_guards - copy the guards of a VMA whose pages fork() need not copy
  * @dst_vma:	the child's VMA
@@ -342,7 +371,7 @@ static const struct pte_table_ops copy_guards_ops = {
 int copy_guards(struct vm_area_struct *dst_vma, struct vm_area_struct *src_vma)
 {
 	unsigned long addr = src_vma->vm_start, end = src_vma->vm_end;
-	unsigned long table_end;
+	pmd_t *pmd;
 	int err;
 
 	while (addr < end) {
@@ -350,13 +379,13 @@ int copy_guards(struct vm_area_struct *dst_vma, struct vm_area_struct *src_vma)
 		if (!err)
 			break;
 		if (err == GUARD_FOUND) {
-			table_end = pte_table_end(addr, end);
-			err = walk_pte_tables(dst_vma, addr, table_end,
-					      &copy_guards_ops, src_vma);
+			pmd = mm_find_pmd(src_vma->vm_mm, addr);
+			if (pmd_is_guard_table(src_vma, *pmd))
+				err = copy_shared_guards(dst_vma, src_vma, pmd, &addr);
+			else
+				err = copy_own_guards(dst_vma, src_vma, &addr);
 			if (err < 0)
 				return err;
-			if (!err)
-				addr = table_end;
 		}
 		cond_resched();
 	}
@@ -383,9 +412,22 @@ static int skip_guards_no_table(unsigned long addr, unsigned long end,
 	return GUARD_NOT_FOUND;
 }
 
+static int skip_guards_whole(struct vm_area_struct *vma, pmd_t *pmd,
+			     unsigned long addr, unsigned long *end, void *private)
+{
+	unsigned long *reached = private;
+
+	*end = guard_table_end(vma->vm_mm, pmd, addr, *end);
+	if (*end == addr)
+		return 0;
+	*reached = *end;
+	return need_resched() || fatal_signal_pending(current) ? GUARD_RESCHED : 0;
+}
+
 static const struct pte_table_ops skip_guards_ops = {
 	.pte_table	= skip_guards_table,
 	.no_pte_table	= skip_guards_no_table,
+	.whole_tables	= skip_guards_whole,
 };
 
 /**
@@ -421,6 +463,7 @@ enum guard_state {
 	GUARD_DONE = 1,		/* No range is left. */
 	GUARD_NEXT_RANGE,	/* Another range is the current one. */
 	GUARD_POPULATED,	/* A page is mapped there: see guard_replace(). */
+	GUARD_SHARED,		/* The shared page table is there: see guard_remove_shared(). */
 	GUARD_PAUSE,		/* The lock has to be released: see guard_pause(). */
 	GUARD_MMAP_LOCK,	/* The request needs the mmap_lock. */
 	GUARD_UNLOCKED,		/* userfaultfd has released the mmap_lock. */
@@ -659,9 +702,23 @@ static int guard_install_no_table(unsigned long addr, unsigned long end,
 	return GUARD_POPULATED;
 }
 
+/* Whole page tables of guards are not made, but shared. */
+static int guard_install_whole(struct vm_area_struct *vma, pmd_t *pmd,
+			       unsigned long addr, unsigned long *end, void *private)
+{
+	struct guard_request *req = private;
+
+	*end = guard_table_populate(vma, pmd, addr, *end);
+	if (*end == addr)
+		return 0;
+	req->addr = *end;
+	return guard_pause(req);
+}
+
 static const struct pte_table_ops guard_install_ops = {
 	.pte_table	= guard_install_table,
 	.no_pte_table	= guard_install_no_table,
+	.whole_tables	= guard_install_whole,
 	.alloc		= true,
 };
 
@@ -740,6 +797,9 @@ static int guard_remove_table(struct vm_area_struct *vma, pte_t *pte,
 	struct guard_request *req = private;
 	int err = 0;
 
+	if (pte_in_guard_table(vma->vm_mm, pte))
+		return GUARD_SHARED;
+
 	arch_enter_lazy_mmu_mode();
 	guard_remove_ptes(req, vma, pte, end);
 	if (req->ranges && end == req->end)
@@ -762,14 +822,51 @@ static const struct pte_table_ops guard_remove_ops = {
 	.no_pte_table	= guard_remove_no_table,
 };
 
-static int guard_remove(struct guard_request *req, struct vm_area_struct *vma)
+/*
+ * Remove guards from req->addr, where the walk has met the shared page table, to @end.
+ * The entries of whole page tables are emptied.  Where a part of a table remains, it
+ * gets a table of its own, and the walk continues.  Another task may have replaced the
+ * shared table meanwhile.  Then only the walk continues.  Out of line: small guards have
+ * tables of their own.
+ */
+static noinline int guard_remove_shared(struct guard_request *req,
+					struct vm_area_struct *vma, unsigned long end)
+{
+	unsigned long addr, row_end;
+	pmd_t *pmd;
+	int err;
+
+	do {
+		addr = req->addr;
+		pmd = mm_find_pmd(req->mm, addr);
+		row_end = min(end - 1, addr | ~PUD_MASK) + 1;
+		err = 0;
+		if (IS_ALIGNED(addr, PMD_SIZE) && end - addr >= PMD_SIZE)
+			req->addr = guard_table_clear(req->mm, pmd, addr, row_end);
+		else
+			err = guard_table_unshare(req->mm, pmd, addr);
+
+		err = err ?: guard_pause(req);
+		if (!err && req->addr < end)
+			err = walk_pte_tables(vma, req->addr, end, &guard_remove_ops, req);
+	} while (err == GUARD_SHARED);
+	return err;
+}
+
+static __always_inline int guard_remove(struct guard_request *req,
+					struct vm_area_struct *vma)
 {
 	unsigned long end = min(req->end, vma->vm_end);
+	int err;
 
-	if (vma_maybe_guard(vma))
-		return walk_pte_tables(vma, req->addr, end, &guard_remove_ops, req);
-	req->addr = end;
-	return 0;
+	if (!vma_maybe_guard(vma)) {
+		req->addr = end;
+		return 0;
+	}
+	err = walk_pte_tables(vma, req->addr, end, &guard_remove_ops, req);
+	if (err == GUARD_SHARED)
+		err = guard_remove_shared(req, vma, end);
+	return err;
 }
 
 /*

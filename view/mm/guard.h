@@ -89,4 +89,78 @@ static inline void pte_table_set_maybe_guard(pte_t *pte)
 }
 #endif
 
+#ifdef CONFIG_GUARD_TABLE
+bool guard_table_get(struct mm_struct *mm);
+void guard_table_free(struct mm_struct *mm);
+bool guard_table_populate_locked(struct vm_area_struct *vma, pmd_t *pmd);
+unsigned long guard_table_populate(struct vm_area_struct *vma, pmd_t *pmd,
+				   unsigned long addr, unsigned long end);
+unsigned long guard_table_end(struct mm_struct *mm, pmd_t *pmd, unsigned long addr,
+			      unsigned long end);
+unsigned long guard_table_copy(struct vm_area_struct *dst_vma, pmd_t *dst_pmd,
+			       struct mm_struct *src_mm, pmd_t *src_pmd,
+			       unsigned long addr, unsigned long end);
+unsigned long guard_table_clear(struct mm_struct *mm, pmd_t *pmd, unsigned long addr,
+				unsigned long end);
+int guard_table_unshare(struct mm_struct *mm, pmd_t *pmd, unsigned long addr);
+bool guard_table_replaced(struct mm_struct *mm, pmd_t *pmd);
+int guard_table_cut(struct vm_area_struct *vma, unsigned long addr);
+#else
+static inline bool guard_table_get(struct mm_struct *mm)
+{
+	return false;
+}
+
+static inline void guard_table_free(struct mm_struct *mm)
+{
+}
+
+static inline bool guard_table_populate_locked(struct vm_area_struct *vma, pmd_t *pmd)
+{
+	return false;
+}
+
+static inline unsigned long guard_table_populate(struct vm_area_struct *vma, pmd_t *pmd,
+						 unsigned long addr, unsigned long end)
+{
+	return addr;
+}
+
+static inline unsigned long guard_table_end(struct mm_struct *mm, pmd_t *pmd,
+					    unsigned long addr, unsigned long end)
+{
+	return addr;
+}
+
+static inline unsigned long guard_table_copy(struct vm_area_struct *dst_vma,
+					     pmd_t *dst_pmd, struct mm_struct *src_mm,
+					     pmd_t *src_pmd, unsigned long addr,
+					     unsigned long end)
+{
+	return addr;
+}
+
+static inline unsigned long guard_table_clear(struct mm_struct *mm, pmd_t *pmd,
+					      unsigned long addr, unsigned long end)
+{
+	return addr;
+}
+
+static inline int guard_table_unshare(struct mm_struct *mm, pmd_t *pmd,
+				      unsigned long addr)
+{
+	return 0;
+}
+
+static inline bool guard_table_replaced(struct mm_struct *mm, pmd_t *pmd)
+{
+	return false;
+}
+
+static inline int guard_table_cut(struct vm_area_struct *vma, unsigned long addr)
+{
+	return 0;
+}
+#endif
+
 #endif	/* __MM_GUARD_H */

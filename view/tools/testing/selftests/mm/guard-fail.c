@@ -161,12 +161,14 @@ TEST_F(failing, mremap_puts_guards_back)
 
 /*
  * A call that runs out of memory leaves guards in the part it has processed,
- * leaves the rest unchanged, and can be repeated. The last two page tables
- * exist and hold data.
+ * leaves the rest unchanged, and can be repeated. The range begins in the middle of
+ * the first page table, and a VMA ends in the middle of the second, so that none of
+ * the two can be shared. The last two page tables exist and hold data.
  */
 TEST_F(failing, install_leaves_guards_or_nothing)
 {
-	const size_t nr = self->len / psize(), step = nr / 8;
+	const size_t half = table_size() / 2, len = self->len - half;
+	const size_t nr = len / psize(), step = nr / 8;
 	unsigned int nth = 0, failures = 0, nothing = 0;
 	size_t i, reached, data;
 	uint64_t *entries;
@@ -175,11 +177,12 @@ TEST_F(failing, install_leaves_guards_or_nothing)
 	int ret;
 
 	do {
-		mem = map_for_failing(self->mem, self->len);
+		mem = map_for_failing(self->mem, self->len) + half;
+		ASSERT_EQ(0, dont_dump(mem + 2 * half, len - 2 * half));
 		for (i = nr / 2; i < nr; i += step)
 			fill(mem + pages(i + 1), 1, i);
 		fail_nth(self->fd, ++nth);
-		ret = guard_install(mem, self->len);
+		ret = guard_install(mem, len);
 		failed = has_failed(self->fd);
 		if (ret) {
 			ASSERT_EQ(ENOMEM, ret);
@@ -199,7 +202,7 @@ TEST_F(failing, install_leaves_guards_or_nothing)
 			ASSERT_EQ(reached > 0, vma_flag(mem, "gu"));
 			nothing += !reached;
 			ASSERT_EQ(reached, guarded(mem, reached));
-			ASSERT_EQ(0, guard_install(mem, self->len));
+			ASSERT_EQ(0, guard_install(mem, len));
 		}
 		ASSERT_EQ(nr, guarded(mem, nr));
 	} while (failed);
@@ -284,6 +287,112 @@ TEST_F(failing, division_of_a_vma_loses_no_guard)
 	}
 }
 
+static int remove_guards(char *mem, size_t len)
+{
+	return guard_remove(mem, len);
+}
+
+/*
+ * Large guards may share a page table, which the part that changes has to leave
+ * first. A call for which there is no memory changes no guard.
+ */
+TEST_F(failing, division_of_a_large_guard_loses_no_guard)
+{
+	int (*const divide[])(char *mem, size_t len) = {
+		remove_guards, unmap, make_read_only, dont_dump, mlock_range,
+	};
+	const size_t table = table_size(), nr = table / psize();
+	size_t i, guards, expected;
+
+	for (i = 0; i < ARRAY_SIZE(divide); i++) {
+		unsigned int nth = 0, failures = 0;
+		char *mem = self->mem;
+		bool failed;
+		int ret;
+
+		do {
+			map_for_failing(mem, self->len);
+			ASSERT_EQ(0, guard_install(mem, self->len));
+			fail_nth(self->fd, ++nth);
+			ret = divide[i](mem + table / 2, table);
+			failed = has_failed(self->fd);
+			if (ret == ENOMEM || ret == EAGAIN)
+				failures++;
+			else
+				ASSERT_EQ(0, ret);
+
+			guards = guarded_in_pagemap(mem, self->len / psize());
+			expected = self->len / psize();
+			if (!ret && i < 2)
+				expected -= nr;
+			/* REMOVE goes as far as it can. */
+			if (ret && divide[i] == remove_guards) {
+				ASSERT_LE(expected - nr / 2, guards);
+			} else {
+				ASSERT_EQ(expected, guards);
+			}
+			ASSERT_TRUE(is_guarded(mem));
+			ASSERT_TRUE(is_guarded(mem + table / 2 - psize()));
+			ASSERT_TRUE(is_guarded(mem + 3 * table / 2));
+			ASSERT_TRUE(is_guarded(mem + 2 * table));
+		} while (failed);
+		EXPECT_EQ(0, ret);
+		EXPECT_LE(1, failures);
+	}
+}
+
+/* Either there is no child, or it has all guards. */
+TEST_F(failing, fork_gives_large_guards_or_fails)
+{
+	char *mem = map_for_failing(self->mem, self->len);
+	const size_t nr = self->len / psize();
+	unsigned int nth = 0;
+	bool failed;
+	int error;
+	pid_t pid;
+
+	ASSERT_EQ(0, guard_install(mem, self->len));
+	do {
+		fail_nth(self->fd, ++nth);
+		pid = fork();
+		if (!pid)
+			_exit(guarded_in_pagemap(mem, nr) != nr || !is_guarded(mem));
+		error = errno;
+		failed = has_failed(self->fd);
+		if (pid > 0) {
+			ASSERT_EQ(0, wait_child(pid));
+		} else {
+			ASSERT_TRUE(error == ENOMEM || error == EAGAIN);
+		}
+	} while (failed);
+	EXPECT_EQ(nr, guarded_in_pagemap(mem, nr));
+}
+
+/* The guards go to a place that is aligned differently, so by entries. */
+TEST_F(failing, mremap_of_large_guards_puts_them_back)
+{
+	char *mem = map_for_failing(self->mem, self->len), *to, *ret;
+	const size_t nr = self->len / psize();
+	unsigned int nth = 0, failures = 0;
+	bool failed;
+
+	do {
+		map_for_failing(mem, self->len);
+		ASSERT_EQ(0, guard_install(mem, self->len));
+		to = reserve(self->len, table_size(), pages(8));
+		fail_nth(self->fd, ++nth);
+		ret = mremap(mem, self->len, self->len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+		failed = has_failed(self->fd);
+		failures += ret == MAP_FAILED;
+		to = ret == MAP_FAILED ? mem : ret;
+		ASSERT_EQ(nr, guarded_in_pagemap(to, nr)) {
+			TH_LOG("allocation %u, %s", nth, ret == MAP_FAILED ? "failed" : "moved");
+		}
+	} while (failed);
+	/* At least one allocation per page table failed. */
+	EXPECT_LE(4, failures);
+}
+
 /* ------------------------------------------------------------------------
  * Limits of a cgroup
  */
@@ -305,6 +414,20 @@ static bool put_text(const char *dir, const char *file, const char *text)
 }
 
 /*
+ * Guard all pages that a page table maps, except the last one, table by table. So
+ * each has guards of its own: tables full of guards may be shared.
+ */
+static int install_in_tables(char *mem)
+{
+	int error = 0;
+	size_t i;
+
+	for (i = 0; !error && i < CHARGED_TABLES; i++)
+		error = guard_install(mem + i * table_size(), table_size() - psize());
+	return error;
+}
+
+/*
  * Runs in a cgroup of its own. Returns 0 if most of the page tables are charged
  * to it.
  */
@@ -315,12 +438,13 @@ static int install_in_cgroup(const char *dir)
 	long before;
 
 	snprintf(current, sizeof(current), "%s/memory.current", dir);
-	mem = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (mem == MAP_FAILED || !put_text(dir, "cgroup.procs", "0"))
+	mem = reserve(len, table_size(), 0);
+	mmap(mem, len, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	if (!put_text(dir, "cgroup.procs", "0"))
 		return 1;
 	before = read_key(current, "");
-	if (before < 0 || guard_install(mem, len))
+	if (before < 0 || install_in_tables(mem))
 		return 1;
 	return read_key(current, "") - before < (long)pages(CHARGED_TABLES) / 10 * 9;
 }
@@ -448,12 +572,12 @@ static int fail_in_cgroup(const char *group)
 	to = reserve(len, table_size(), psize());
 
 	limit_tables(fd, group);
-	error = guard_install(mem, len);
+	error = install_in_tables(mem);
 	unlimit(fd);
 	n = guarded_tables(mem);
 	if (error != ENOMEM || !n || n == CHARGED_TABLES)
 		return 2;
-	if (guard_install(mem, len) || guarded_tables(mem) != CHARGED_TABLES)
+	if (install_in_tables(mem) || guarded_tables(mem) != CHARGED_TABLES)
 		return 3;
 
 	limit_tables(fd, group);
@@ -487,25 +611,35 @@ TEST(limit_of_the_cgroup_stops_install_fork_and_mremap)
 /* Returns 0, or the number of the step that failed. */
 static int replace_in_cgroup(const char *group)
 {
-	int fd, error;
+	static struct iovec iov[CHARGED_TABLES];
+	const size_t len = table_size() - psize();
+	ssize_t done;
 	char *mem;
 	size_t i;
+	int fd;
 
 	fd = join_cgroup(group, &mem);
 	if (fd < 0)
 		return 1;
-	for (i = 0; i < CHARGED_TABLES; i++)
+	for (i = 0; i < CHARGED_TABLES; i++) {
 		mem[pages(i)] = 1;
+		iov[i] = (struct iovec){ mem + i * table_size(), len };
+	}
 
 	limit_tables(fd, group);
-	error = guard_install(mem, CHARGED_TABLES * table_size());
+	/* One call, but none of the page tables can be shared. */
+	done = advise_process(getpid(), iov, CHARGED_TABLES, MADV_GUARD_INSTALL);
 	unlimit(fd);
-	return error ? 2 : guarded_tables(mem) == CHARGED_TABLES ? 0 : 3;
+	if (done != (ssize_t)(CHARGED_TABLES * len))
+		return 2;
+	return guarded_tables(mem) == CHARGED_TABLES ? 0 : 3;
 }
 
 /* The pages that INSTALL frees make room for its page tables. */
 TEST(install_frees_pages_before_it_allocates_page_tables)
 {
+	if (table_size() - psize() > INT_MAX / CHARGED_TABLES)
+		SKIP(return, "the ranges are longer than one call accepts");
 	expect_in_cgroup(_metadata, replace_in_cgroup);
 }
 

@@ -278,6 +278,18 @@ size_t filled(char *start, size_t nr, unsigned long seed)
 	return found;
 }
 
+/* Without an access to them */
+size_t guarded_in_pagemap(char *start, size_t nr)
+{
+	uint64_t *entries = read_pagemap(start, nr);
+	size_t found = 0, i;
+
+	for (i = 0; i < nr; i++)
+		found += !!(entries[i] & PM_GUARD);
+	free(entries);
+	return found;
+}
+
 bool is_present(char *page)
 {
 	return pagemap(page) & PM_PRESENT;
@@ -329,6 +341,19 @@ size_t table_size(void)
 	size_t size = read_pmd_pagesize();
 
 	return size ?: pages(psize() / sizeof(long));
+}
+
+/*
+ * Do large guards share a page table here? The architectures that can do it use a
+ * lock for each page table if they support four CPUs.
+ */
+bool guards_are_shared(void)
+{
+#if defined(__x86_64__) || defined(__aarch64__) || (defined(__riscv) && __riscv_xlen == 64)
+	return read_key("/sys/devices/system/cpu/kernel_max", "") >= 3;
+#else
+	return false;
+#endif
 }
 
 struct under_test under_test = { .fd = -1 };

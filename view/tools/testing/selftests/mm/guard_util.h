@@ -118,6 +118,7 @@ int pagemap_fd(void);
 uint64_t pagemap(char *page);
 uint64_t *read_pagemap(char *start, size_t nr);
 bool is_guard_in_pagemap(char *page);
+size_t guarded_in_pagemap(char *start, size_t nr);
 bool is_present(char *page);
 size_t present(char *start, size_t nr);
 
@@ -135,6 +136,7 @@ void scan(struct scan *scan, char *start, size_t len, uint64_t mask,
 size_t pages(size_t nr);
 size_t kb(size_t nr);
 size_t table_size(void);
+bool guards_are_shared(void);
 long page_tables_kb(void);
 size_t large_folio_size(void);
 size_t mapped_huge(char *mem, size_t len);

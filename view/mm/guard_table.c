@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Large guards: one page table for all of them
+ *
+ * A PMD entry below which every page is a guard may point to a page table that is full
+ * of guards, and that all such entries of the mm share (mm->guard_table).  Code that
+ * reads page tables finds guards there, as in any other page table, and needs no change.
+ * A few rules hold for code that writes to page tables:
+ *
+ * 1. The PMD entries that point to the shared table lie inside one VMA each: no VMA
+ *    begins or ends below such an entry.  guard_table_cut() gives an entry a table of
+ *    its own before that changes.  So an unmapped range has none of these entries in
+ *    part, and unmapping, which cannot fail, allocates nothing.
+ *
+ * 2. Nobody stores to the shared table.  Only few places write to an entry that is a
+ *    guard: REMOVE, mremap(), unmapping, and a zap that leaves guards behind.  Each of
+ *    them either excludes all others by a lock of the VMA that is held for writing, or
+ *    tests the PTE pointer that it is about to write through: see pte_in_guard_table().
+ *    A test of the PMD entry before the pointer was obtained would be too early:
+ *    another task may let the empty entry point to the shared table in between.
+ *
+ * 3. Under the PMD lock, an entry that is empty is made to point to the shared table,
+ *    and an entry that points to it is emptied or replaced.  In the latter case the
+ *    TLB is flushed before the lock is dropped.  So no CPU uses the shared table for an
+ *    address after another table may have taken its place.  Some architectures would
+ *    let a thread fault for ever, and some must not see one table replace another.
+ *    Both may happen under a lock for reading.  A walk that finds an entry empty
+ *    therefore calls guard_table_replaced(), and code that relies on a page table to
+ *    stay looks at the entry again under the PMD lock.
+ *
+ * 4. The shared table is allocated when it is first needed, counted once, and freed by
+ *    exit_mmap().  So a pointer to it stays valid, whatever happens to the PMD entry.
+ *    A child has a table of its own: fork() locks tables of both processes at once.
+ */
+
+#include <linux/kasan.h>
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
+#include <linux/pgalloc.h>
+#include <linux/set_memory.h>
+#include <linux/vmstat.h>
+
+#include <xen/xen.h>
+
+#include <asm/tlb.h>
+
+#include "guard.h"
+#include "internal.h"
+
+/* For tests, which have to know whether there were shared page tables at all. */
+#ifdef CONFIG_DEBUG_VM
+#define count_guard_table_event(item)	count_vm_event(item)
+#else
+#define count_guard_table_event(item)	do { } while (0)
+#endif
+
+/**
+ * mm_pmd_is_guard_table - does a PMD entry point to the shared page table of guards?
+ * @mm:		the address space
+ * @pmd:	the entry
+ *
+ * Out of line, because pmd_is_guard_table() rarely has to look this closely.
+ *
+ * Context: Any.  See pmd_is_guard_table() for when the answer stays true.
+ *
+ * Return: whether it does.
+ */
+bool mm_pmd_is_guard_table(struct mm_struct *mm, pmd_t pmd)
+{
+	pte_t *table = READ_ONCE(mm->guard_table);
+
+	return table && pmd_present(pmd) && !pmd_leaf(pmd) &&
+	       pmd_page_vaddr(pmd) == (unsigned long)table;
+}
+
+/* The address is of no importance: no MMU has seen the table yet. */
+static pgtable_t alloc_guard_table(struct mm_struct *mm)
+{
+	pgtable_t table = pte_alloc_one(mm);
+
+	if (table)
+		set_guard_ptes(mm, 0, page_address(table), PTRS_PER_PTE);
+	return table;
+}
+
+/*
+ * If the direct map has small pages anyway, a stray store to the shared table can be
+ * made to fault.
+ */
+static bool guard_table_is_protected(void)
+{
+	return IS_ENABLED(CONFIG_DEBUG_VM) && debug_pagealloc_enabled_static();
+}
+
+static void free_shared_table(struct mm_struct *mm, pte_t *table)
+{
+	if (guard_table_is_protected())
+		set_memory_rw((unsigned long)table, 1);
+	pte_free(mm, virt_to_page(table));
+}
+
+/**
+ * guard_table_get - make the shared page table of guards if there is none
+ * @mm:		the address space
+ *
+ * Context: Process context.  May sleep.
+ *
+ * Return: whether there is one now.  There is none if there is no memory for it, or if
+ * the kernel runs as a Xen PV guest, where the hypervisor counts how a page is used as a
+ * page table.  Then each PMD entry has a table of its own, as for small guards.
+ */
+bool guard_table_get(struct mm_struct *mm)
+{
+	pgtable_t page;
+	pte_t *table;
+
+	if (READ_ONCE(mm->guard_table))
+		return true;
+	if (xen_pv_domain())
+		return false;
+
+	page = alloc_guard_table(mm);
+	if (!page)
+		return false;
+	/* Pointers that are obtained from a PMD entry have no tag */
+	table = kasan_reset_tag(page_address(page));
+	if (guard_table_is_protected())
+		set_memory_ro((unsigned long)table, 1);
+
+	/*
+	 * A full barrier: the guards are visible before the pointer, and so before any
+	 * PMD entry that is made from the pointer.
+	 */
+	if (cmpxchg(&mm->guard_table, NULL, table))
+		free_shared_table(mm, table);
+	else
+		mm_inc_nr_ptes(mm);
+	return true;
+}
+
+/**
+ * guard_table_free - free the shared page table of guards, if there is one
+ * @mm:		the address space, which has no users and no other page tables any more
+ */
+void guard_table_free(struct mm_struct *mm)
+{
+	pte_t *table = mm->guard_table;
+
+	if (!table)
+		return;
+	VM_WARN_ON_ONCE(guard_pte_batch(table, PTRS_PER_PTE) != PTRS_PER_PTE);
+	mm->guard_table = NULL;
+	mm_dec_nr_ptes(mm);
+	free_shared_table(mm, table);
+}
+
+/**
+ * guard_table_populate_locked - let a PMD entry point to the shared page table of guards
+ * @vma:	the VMA that maps the range of the entry
+ * @pmd:	the entry
+ *
+ * Context: The PMD lock is held, and the mmap or VMA lock, for reading at least.
+ *
+ * Return: whether the entry was empty and points to the shared table now.  It does not
+ * if guard_table_get() has not returned a table before.
+ */
+bool guard_table_populate_locked(struct vm_area_struct *vma, pmd_t *pmd)
+{
+	pte_t *table = READ_ONCE(vma->vm_mm->guard_table);
+
+	if (!table || !pmd_none(*pmd))
+		return false;
+	vma_set_maybe_guard(vma);
+	pmd_populate(vma->vm_mm, pmd, virt_to_page(table));
+	count_guard_table_event(GUARD_TABLE_SHARE);
+	return true;
+}
+
+/**
+ * guard_table_populate - let empty PMD entries point to the shared page table of guards
+ * @vma:	the VMA that maps the range
+ * @pmd:	the entry for @addr
+ * @addr:	start address of the range, aligned to PMD_SIZE
+ * @end:	end address of the range (exclusive), below the same PUD entry
+ *
+ * Context: Process context; the mmap or VMA lock is held, for reading at least.  May
+ * sleep.
+ *
+ * Return: the end of the part that the shared table maps now.  It ends before the first
+ * PMD entry that points to something else, before one of which the range has only a
+ * part, or, if there is no memory for the shared table, at @addr.
+ */
+unsigned long guard_table_populate(struct vm_area_struct *vma, pmd_t *pmd,
+				   unsigned long addr, unsigned long end)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	spinlock_t *pml;
+
+	/* Do not allocate the shared table only to find that there is another. */
+	if (!pmd_none(pmdp_get_lockless(pmd)) &&
+	    !mm_pmd_is_guard_table(mm, pmdp_get_lockless(pmd)))
+		return addr;
+	if (!guard_table_get(mm))
+		return addr;
+
+	pml = pmd_lock(mm, pmd);
+	for (; end - addr >= PMD_SIZE; addr += PMD_SIZE, pmd++) {
+		if (!guard_table_populate_locked(vma, pmd) &&
+		    !mm_pmd_is_guard_table(mm, *pmd))
+			break;
+	}
+	spin_unlock(pml);
+	return addr;
+}
+
+/**
+ * guard_table_end - find the end of the range that the shared page table of guards maps
+ * @mm:		the address space
+ * @pmd:	the PMD entry for @addr
+ * @addr:	start address of the range, aligned to PMD_SIZE
+ * @end:	end address of the range (exclusive), below the same PUD entry
+ *
+ * Context: The mmap or VMA lock is held, for reading at least.  Unless it is held for
+ * writing, the answer may be out of date at once.
+ *
+ * Return: where the PMD entries end that point to the shared table: @addr if the first
+ * one does not, or if the range has only a part of it.
+ */
+unsigned long guard_table_end(struct mm_struct *mm, pmd_t *pmd, unsigned long addr,
+			      unsigned long end)
+{
+	while (end - addr >= PMD_SIZE && mm_pmd_is_guard_table(mm, pmdp_get_lockless(pmd))) {
+		addr += PMD_SIZE;
+		pmd++;
+	}
+	return addr;
+}
+
+/**
+ * guard_table_copy - copy PMD entries that point to the shared page table of guards
+ * @dst_vma:	the child's VMA
+ * @dst_pmd:	the child's entry for @addr, which is empty, as those that follow it
+ * @src_mm:	the parent's address space
+ * @src_pmd:	the parent's entry for @addr, which points to the parent's shared table
+ * @addr:	start address of the range, aligned to PMD_SIZE
+ * @end:	end address of the range (exclusive), below the same PUD entry
+ *
+ * The child's entries point to its own shared table.
+ *
+ * Context: Process context; both mmap_locks are held for writing, and the parent's VMA
+ * is write-locked.  May sleep.
+ *
+ * Return: the end of the part that was copied, which is @addr if there is no memory for
+ * the child's shared table.
+ */
+unsigned long guard_table_copy(struct vm_area_struct *dst_vma, pmd_t *dst_pmd,
+			       struct mm_struct *src_mm, pmd_t *src_pmd,
+			       unsigned long addr, unsigned long end)
+{
+	end = guard_table_end(src_mm, src_pmd, addr, end);
+	return guard_table_populate(dst_vma, dst_pmd, addr, end);
+}
+
+/*
+ * Flush page walk caches of entries that point to the shared table, under the PMD lock:
+ * see rule 3.  The flush that the gather's end would need is done with that.
+ */
+static void flush_guard_table(struct mmu_gather *tlb, unsigned long start,
+			      unsigned long end)
+{
+	tlb_flush_pmd_range(tlb, start, end - start);
+	tlb->freed_tables = 1;
+	tlb_flush_mmu_tlbonly(tlb);
+}
+
+/**
+ * guard_table_unshare - give a PMD entry a page table of guards of its own
+ * @mm:		the address space
+ * @pmd:	the entry, which points to the shared table
+ * @addr:	an address that the entry maps
+ *
+ * The guards of the new table may be removed or moved.
+ *
+ * Context: Process context; the mmap or VMA lock is held, for reading at least.  May
+ * sleep.
+ *
+ * Return: 0, also if the entry does not point to the shared table any more, or
+ * -%ENOMEM.
+ */
+int guard_table_unshare(struct mm_struct *mm, pmd_t *pmd, unsigned long addr)
+{
+	pgtable_t table = alloc_guard_table(mm);
+	struct mmu_gather tlb;
+	spinlock_t *pml;
+
+	if (!table)
+		return -ENOMEM;
+
+	addr &= PMD_MASK;
+	tlb_gather_mmu(&tlb, mm);
+	pml = pmd_lock(mm, pmd);
+	if (mm_pmd_is_guard_table(mm, *pmd)) {
+		/* No access succeeds in between: a page fault waits for the lock. */
+		pmd_clear(pmd);
+		flush_guard_table(&tlb, addr, addr + PMD_SIZE);
+		mm_inc_nr_ptes(mm);
+		smp_wmb(); /* The guards must be visible before their table */
+		pmd_populate(mm, pmd, table);
+		count_guard_table_event(GUARD_TABLE_UNSHARE);
+		table = NULL;
+	}
+	spin_unlock(pml);
+	tlb_finish_mmu(&tlb);
+
+	if (table)
+		pte_free(mm, table);
+	return 0;
+}
+
+/**
+ * guard_table_replaced - has guard_table_unshare() filled a PMD entry?
+ * @mm:		the address space
+ * @pmd:	the entry, which was found empty without the PMD lock
+ *
+ * guard_table_unshare() empties the entry for a moment.  A walk that found it empty would
+ * take guards, which are there all the time, for empty entries.
+ *
+ * Context: The mmap or VMA lock is held, for reading at least.
+ *
+ * Return: whether the entry points to a page table now.
+ */
+bool guard_table_replaced(struct mm_struct *mm, pmd_t *pmd)
+{
+	spinlock_t *pml;
+	bool table;
+
+	if (likely(!READ_ONCE(mm->guard_table)))
+		return false;
+	pml = pmd_lock(mm, pmd);
+	table = pmd_present(*pmd) && !pmd_leaf(*pmd);
+	spin_unlock(pml);
+	return table;
+}
+
+/**
+ * guard_table_cut - prepare to divide a VMA, or to give a part of it to a neighbour
+ * @vma:	the VMA, as it is still
+ * @addr:	where one VMA is going to end, and another to begin
+ *
+ * Call this before the first change that cannot be undone, because it may fail.
+ *
+ * Context: Process context; the mmap_lock is held for writing, and @vma is
+ * write-locked.  May sleep.
+ *
+ * Return: 0, also if there is nothing to do, or -%ENOMEM.
+ */
+int guard_table_cut(struct vm_area_struct *vma, unsigned long addr)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	pmd_t *pmd;
+
+	if (!vma_maybe_guard(vma) || !READ_ONCE(mm->guard_table) ||
+	    IS_ALIGNED(addr, PMD_SIZE))
+		return 0;
+	pmd = mm_find_pmd(mm, addr);
+	if (!pmd || !mm_pmd_is_guard_table(mm, *pmd))
+		return 0;
+	return guard_table_unshare(mm, pmd, addr);
+}
+
+/**
+ * guard_table_clear - empty PMD entries that point to the shared page table of guards
+ * @mm:		the address space
+ * @pmd:	the entry for @addr
+ * @addr:	start address of the range, aligned to PMD_SIZE
+ * @end:	end address of the range (exclusive), below the same PUD entry
+ *
+ * Context: Process context; the mmap or VMA lock is held, for reading at least.
+ *
+ * Return: the end of the part that was emptied, which is @addr if the first entry does
+ * not point to the shared table (any more).
+ */
+unsigned long guard_table_clear(struct mm_struct *mm, pmd_t *pmd, unsigned long addr,
+				unsigned long end)
+{
+	unsigned long start = addr;
+	struct mmu_gather tlb;
+	spinlock_t *pml;
+
+	tlb_gather_mmu(&tlb, mm);
+	pml = pmd_lock(mm, pmd);
+	for (; end - addr >= PMD_SIZE; addr += PMD_SIZE, pmd++) {
+		if (!mm_pmd_is_guard_table(mm, *pmd))
+			break;
+		pmd_clear(pmd);
+	}
+	if (addr != start)
+		flush_guard_table(&tlb, start, addr);
+	spin_unlock(pml);
+	tlb_finish_mmu(&tlb);
+	return addr;
+}
