@@ -325,12 +325,12 @@ static const struct pte_table_ops copy_guards_ops = {
 	.alloc		= true,
 };
 
-/* Copy guards of the shared page table, and advance *@addr, where they begin. */
+/* The shared page table maps *@addr.  Copy its guards, and advance *@addr past them. */
 static int copy_shared_guards(struct vm_area_struct *dst_vma,
 			      struct vm_area_struct *src_vma, pmd_t *src_pmd,
 			      unsigned long *addr)
 {
-	unsigned long end = min(src_vma->vm_end - 1, *addr | ~PUD_MASK) + 1;
+	unsigned long end = pmd_table_end(*addr, src_vma->vm_end);
 	pmd_t *dst_pmd = mm_alloc_pmd(dst_vma->vm_mm, *addr);
 
 	if (!dst_pmd)
@@ -342,7 +342,7 @@ static int copy_shared_guards(struct vm_area_struct *dst_vma,
 	return 0;
 }
 
-/* Copy guards of another page table, and advance *@addr, where they begin. */
+/* Another page table maps *@addr.  Copy its guards, and advance *@addr to its end. */
 static int copy_own_guards(struct vm_area_struct *dst_vma,
 			   struct vm_area_struct *src_vma, unsigned long *addr)
 {
@@ -832,19 +832,17 @@ static const struct pte_table_ops guard_remove_ops = {
 static noinline int guard_remove_shared(struct guard_request *req,
 					struct vm_area_struct *vma, unsigned long end)
 {
-	unsigned long addr, row_end;
 	pmd_t *pmd;
 	int err;
 
 	do {
-		addr = req->addr;
-		pmd = mm_find_pmd(req->mm, addr);
-		row_end = min(end - 1, addr | ~PUD_MASK) + 1;
+		pmd = mm_find_pmd(req->mm, req->addr);
 		err = 0;
-		if (IS_ALIGNED(addr, PMD_SIZE) && end - addr >= PMD_SIZE)
-			req->addr = guard_table_clear(req->mm, pmd, addr, row_end);
+		if (pte_table_end(req->addr, end) - req->addr == PMD_SIZE)
+			req->addr = guard_table_clear(req->mm, pmd, req->addr,
+						      pmd_table_end(req->addr, end));
 		else
-			err = guard_table_unshare(req->mm, pmd, addr);
+			err = guard_table_unshare(req->mm, pmd, req->addr);
 
 		err = err ?: guard_pause(req);
 		if (!err && req->addr < end)

@@ -90,6 +90,12 @@ static inline void pte_table_set_maybe_guard(pte_t *pte)
 #endif
 
 #ifdef CONFIG_GUARD_TABLE
+/* Is the entry in the shared page table of guards?  Then nothing may be stored to it. */
+static inline bool pte_in_guard_table(struct mm_struct *mm, pte_t *pte)
+{
+	return PTR_ALIGN_DOWN(pte, PAGE_SIZE) == READ_ONCE(mm->guard_table);
+}
+
 bool guard_table_get(struct mm_struct *mm);
 void guard_table_free(struct mm_struct *mm);
 bool guard_table_populate_locked(struct vm_area_struct *vma, pmd_t *pmd);
@@ -106,6 +112,11 @@ int guard_table_unshare(struct mm_struct *mm, pmd_t *pmd, unsigned long addr);
 bool guard_table_replaced(struct mm_struct *mm, pmd_t *pmd);
 int guard_table_cut(struct vm_area_struct *vma, unsigned long addr);
 #else
+static inline bool pte_in_guard_table(struct mm_struct *mm, pte_t *pte)
+{
+	return false;
+}
+
 static inline bool guard_table_get(struct mm_struct *mm)
 {
 	return false;

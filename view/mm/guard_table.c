@@ -13,11 +13,12 @@
  *    part, and unmapping, which cannot fail, allocates nothing.
  *
  * 2. Nobody stores to the shared table.  Only few places write to an entry that is a
- *    guard: REMOVE, mremap(), unmapping, and a zap that leaves guards behind.  Each of
- *    them either excludes all others by a lock of the VMA that is held for writing, or
- *    tests the PTE pointer that it is about to write through: see pte_in_guard_table().
- *    A test of the PMD entry before the pointer was obtained would be too early:
- *    another task may let the empty entry point to the shared table in between.
+ *    guard: REMOVE, mremap(), clear_refs, unmapping, and a zap that leaves guards
+ *    behind.  Each of them either holds a lock of the VMA for writing, which excludes
+ *    all others, or tests the PTE pointer that it is about to write through: see
+ *    pte_in_guard_table().  A test of the PMD entry before the pointer was obtained
+ *    would be too early: another task may let the empty entry point to the shared
+ *    table in between.
  *
  * 3. Under the PMD lock, an entry that is empty is made to point to the shared table,
  *    and an entry that points to it is emptied or replaced.  In the latter case the

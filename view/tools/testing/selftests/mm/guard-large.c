@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include "guard_race.h"
 #include "guard_util.h"
 #include "thp_settings.h"
@@ -132,6 +131,13 @@ static void expect_guards_around(struct __test_metadata *_metadata,
 	}
 }
 
+static void guard_everything(struct __test_metadata *_metadata,
+			     FIXTURE_DATA(large) * self)
+{
+	ASSERT_EQ(0, guard_install(self->mem, self->len));
+	EXPECT_EQ(self->nr, guarded_in_pagemap(self->mem, self->nr));
+}
+
 #define for_each_part(first, count)							\
 	for (const struct part *_part = parts; _part < parts + ARRAY_SIZE(parts) &&	\
 	     ((first) = part_first(_part, self->table),				\
@@ -147,8 +153,7 @@ TEST_F(large, part_removed)
 		EXPECT_EQ(0, touch(self->mem + pages(first), WRITE).sig);
 		EXPECT_EQ(0, touch(self->mem + pages(first + nr - 1), READ).sig);
 		expect_guards_around(_metadata, self, first, nr);
-		ASSERT_EQ(0, guard_install(self->mem, self->len));
-		EXPECT_EQ(self->nr, guarded_in_pagemap(self->mem, self->nr));
+		guard_everything(_metadata, self);
 	}
 }
 
@@ -167,8 +172,7 @@ TEST_F(large, part_unmapped)
 		ASSERT_EQ(part, map_backing(part, pages(nr), PROT_READ | PROT_WRITE, first));
 		EXPECT_EQ(0, guarded_in_pagemap(part, nr));
 		EXPECT_EQ(0, touch(part, WRITE).sig);
-		ASSERT_EQ(0, guard_install(self->mem, self->len));
-		EXPECT_EQ(self->nr, guarded_in_pagemap(self->mem, self->nr));
+		guard_everything(_metadata, self);
 	}
 }
 
@@ -190,8 +194,7 @@ TEST_F(large, part_protected)
 
 		ASSERT_EQ(0, protect(part, pages(nr), PROT_READ | PROT_WRITE));
 		EXPECT_EQ(0, touch(part, WRITE).sig);
-		ASSERT_EQ(0, guard_install(self->mem, self->len));
-		EXPECT_EQ(self->nr, guarded_in_pagemap(self->mem, self->nr));
+		guard_everything(_metadata, self);
 	}
 }
 
@@ -202,30 +205,19 @@ TEST_F(large, part_protected)
 TEST_F(large, border_moved)
 {
 	const size_t half = self->nr / 2, quarter = self->table / 4 / psize();
-	bool up;
+	char *down = self->mem + pages(half - quarter), *up = self->mem + pages(half + quarter);
 
-	for (up = false; ; up = true) {
-		ASSERT_EQ(0, protect(self->mem, self->len / 2, PROT_READ));
-		if (up) {
-			ASSERT_EQ(0, protect(self->mem + pages(half), pages(quarter),
-					     PROT_READ));
-			ASSERT_EQ(0, munmap(self->mem, pages(half + quarter)));
-			EXPECT_EQ(half - quarter,
-				  guarded_in_pagemap(self->mem + pages(half + quarter),
-						     half - quarter));
-		} else {
-			ASSERT_EQ(0, protect(self->mem + pages(half - quarter),
-					     pages(quarter), PROT_READ | PROT_WRITE));
-			ASSERT_EQ(0, munmap(self->mem + pages(half - quarter),
-					    pages(half + quarter)));
-			EXPECT_EQ(half - quarter, guarded_in_pagemap(self->mem, half - quarter));
-		}
-		if (up)
-			break;
-		ASSERT_EQ(self->mem, map_backing(self->mem, self->len,
-						 PROT_READ | PROT_WRITE, 0));
-		ASSERT_EQ(0, guard_install(self->mem, self->len));
-	}
+	ASSERT_EQ(0, protect(self->mem, self->len / 2, PROT_READ));
+	ASSERT_EQ(0, protect(down, pages(quarter), PROT_READ | PROT_WRITE));
+	ASSERT_EQ(0, munmap(down, pages(half + quarter)));
+	EXPECT_EQ(half - quarter, guarded_in_pagemap(self->mem, half - quarter));
+
+	ASSERT_EQ(self->mem, map_backing(self->mem, self->len, PROT_READ | PROT_WRITE, 0));
+	ASSERT_EQ(0, guard_install(self->mem, self->len));
+	ASSERT_EQ(0, protect(self->mem, self->len / 2, PROT_READ));
+	ASSERT_EQ(0, protect(up - pages(quarter), pages(quarter), PROT_READ));
+	ASSERT_EQ(0, munmap(self->mem, pages(half + quarter)));
+	EXPECT_EQ(half - quarter, guarded_in_pagemap(up, half - quarter));
 }
 
 /* To a place that is aligned like the old one, and to one that is not. */
@@ -321,8 +313,7 @@ TEST_F(large, installed_over_parts)
 		ASSERT_EQ(0, guard_install(self->mem + pages(first), pages(nr)));
 		if (first)
 			fill(self->mem + pages(first - 1), 1, 0);
-		ASSERT_EQ(0, guard_install(self->mem, self->len));
-		EXPECT_EQ(self->nr, guarded_in_pagemap(self->mem, self->nr));
+		guard_everything(_metadata, self);
 		EXPECT_TRUE(is_guarded(self->mem + pages(first + nr - 1)));
 	}
 }

@@ -265,14 +265,35 @@ TEST(process_madvise_goes_on_through_signals)
 		SKIP(return, "the calls were faster than the signals");
 }
 
-/* Returns how many ranges have been guarded. INSTALL guards them in order. */
-static size_t ranges_guarded(struct ranges *ranges)
-{
-	size_t nr = 0;
+struct request {
+	pthread_t thread;
+	struct iovec *iov;
+	size_t nr;
+	const cpu_set_t *cpus;
+	int advice;
+	ssize_t ret;
+};
 
-	while (nr < ranges->nr && is_guard_in_pagemap(ranges->iov[nr].iov_base))
-		nr++;
-	return nr;
+static bool range_is_done(struct request *request, size_t i)
+{
+	return is_guard_in_pagemap(request->iov[i].iov_base) ==
+	       (request->advice == MADV_GUARD_INSTALL);
+}
+
+/* Returns how many ranges have been processed. They are processed in order. */
+static size_t ranges_done(struct request *request)
+{
+	size_t done = 0, end = request->nr;
+
+	while (done < end) {
+		size_t middle = (done + end) / 2;
+
+		if (range_is_done(request, middle))
+			done = middle + 1;
+		else
+			end = middle;
+	}
+	return done;
 }
 
 static int install_ranges(void *arg)
@@ -291,12 +312,14 @@ static int install_ranges(void *arg)
 TEST(process_madvise_can_be_killed)
 {
 	static struct ranges ranges;
+	struct request request = { .iov = ranges.iov, .advice = MADV_GUARD_INSTALL };
 	struct pollfd pollfd = { .events = POLLIN };
 	size_t killed;
 	pid_t pid;
 
 	if (!map_ranges(&ranges))
 		SKIP(return, "no address space for the ranges");
+	request.nr = ranges.nr;
 	make_tables(ranges.mem, ranges.len);
 	pid = clone(install_ranges, child_stack + ARRAY_SIZE(child_stack),
 		    CLONE_VM | SIGCHLD, &ranges);
@@ -307,12 +330,12 @@ TEST(process_madvise_can_be_killed)
 	       !__atomic_load_n(&ranges.done, __ATOMIC_SEQ_CST))
 		;
 	kill(pid, SIGKILL);
-	killed = ranges_guarded(&ranges);
+	killed = ranges_done(&request);
 	EXPECT_EQ(1, poll(&pollfd, 1, 10000));
 	wait_child(pid);
 	if (killed > ranges.nr - ranges.nr / 8)
 		SKIP(return, "the call was faster than the signal");
-	EXPECT_GT(killed + ranges.nr / 16, ranges_guarded(&ranges));
+	EXPECT_GT(killed + ranges.nr / 16, ranges_done(&request));
 	EXPECT_EQ(1, guarded(ranges.mem, 1));
 	EXPECT_EQ(0, guarded(ranges.mem + ranges.len - psize(), 1));
 }
@@ -397,15 +420,6 @@ static int populate(enum backing backing, char *mem, size_t len)
 	return 0;
 }
 
-struct request {
-	pthread_t thread;
-	struct iovec *iov;
-	size_t nr;
-	const cpu_set_t *cpus;
-	int advice;
-	ssize_t ret;
-};
-
 static void *request_thread(void *arg)
 {
 	struct request *request = arg;
@@ -416,28 +430,6 @@ static void *request_thread(void *arg)
 			       request->advice, 0);
 	close(self);
 	return NULL;
-}
-
-static bool range_is_done(struct request *request, size_t i)
-{
-	return is_guard_in_pagemap(request->iov[i].iov_base) ==
-	       (request->advice == MADV_GUARD_INSTALL);
-}
-
-/* Returns how many ranges have been processed. They are processed in order. */
-static size_t ranges_done(struct request *request)
-{
-	size_t done = 0, end = request->nr;
-
-	while (done < end) {
-		size_t middle = (done + end) / 2;
-
-		if (range_is_done(request, middle))
-			done = middle + 1;
-		else
-			end = middle;
-	}
-	return done;
 }
 
 /*
