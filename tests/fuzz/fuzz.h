@@ -66,6 +66,8 @@ struct run {
 	unsigned pages;		/* of this slice of the arena */
 	unsigned file_pages;
 	unsigned huge;		/* pages in a huge page if one fits, else 0 */
+	unsigned tables;	/* whole page tables in this slice */
+	unsigned first_table;	/* the page at which the first of them begins */
 	struct page *page;
 	struct object object[OBJECTS];
 	struct handles handles;

@@ -41,8 +41,12 @@ static struct options {
 static struct report *reports;		/* one for each slice, shared with the children */
 static unsigned huge_pages;
 
-/* The large arena of one thread: this many page tables, and a bit of two more. */
-#define TABLES	4
+/*
+ * The whole page tables of a slice in a large arena.  Below and above them, it has a part
+ * of one more, which it has in common with the next slice if there are several.
+ */
+#define TABLES		4
+#define TABLES_EACH	1	/* with several threads */
 
 /* A run with a large arena: the arena has whole page tables, and huge pages. */
 static bool is_large(uint64_t seed)
@@ -145,12 +149,13 @@ static void begin_with(struct step *s, unsigned i, unsigned pages, unsigned huge
  * A range of whole page tables, which may lose a part at its end or at its start: page
  * tables that consist of guards are shared, and cut.
  */
-static void whole_tables(unsigned *page, unsigned *count, uint64_t y, unsigned pages, unsigned huge)
+static void whole_tables(const struct run *r, uint64_t y, unsigned *page, unsigned *count)
 {
-	unsigned table = y % TABLES, nr = 1 + (y >> 4) % (TABLES - table), part = (y >> 8) % huge;
+	unsigned table = y % r->tables, nr = 1 + (y >> 4) % (r->tables - table);
+	unsigned part = (y >> 8) % huge_pages;
 
-	*page = HUGE_FROM + table * huge;
-	*count = nr * huge;
+	*page = r->first_table + table * huge_pages;
+	*count = nr * huge_pages;
 	switch (y >> 20 & 3) {
 	case 0:
 		*count -= part;
@@ -159,8 +164,6 @@ static void whole_tables(unsigned *page, unsigned *count, uint64_t y, unsigned p
 		*page += part;
 		*count -= part;
 	}
-	if (*page + *count > pages)
-		*count = pages - *page;
 }
 
 /* A page table can be shared after the one that was there has been unmapped as a whole. */
@@ -170,13 +173,24 @@ static bool tables_often(unsigned op)
 	       !strcmp(ops[op].name, "MADV_GUARD_INSTALL");
 }
 
+/* Often guard all that the step before has mapped, which shares whole page tables. */
+static void guard_after_mmap(struct step *s, const struct step *before)
+{
+	if (strcmp(ops[before->op].name, "mmap") || s->arg >> 58 & 1)
+		return;
+	s->op = named("MADV_GUARD_INSTALL");
+	s->page = before->page;
+	s->count = before->count;
+	s->arg |= 1;	/* with its last page */
+}
+
 /*
  * Generate the steps.  Each run leaves out some kinds of steps: the fewer kinds there
  * are, the more often two of them affect the same pages.
  */
-static void generate(struct step *steps, unsigned nr, uint64_t seed, unsigned pages, unsigned huge)
+static void generate(const struct run *r, struct step *steps, unsigned nr, uint64_t seed)
 {
-	unsigned weights[64], total = 0, op, i, focus[3];
+	unsigned weights[64], total = 0, pages = r->pages, op, i, focus[3];
 
 	for (op = 0; op < nr_ops; op++) {
 		bool always = !strcmp(ops[op].name, "mmap") ||
@@ -210,13 +224,15 @@ static void generate(struct step *steps, unsigned nr, uint64_t seed, unsigned pa
 			if (y & 1)
 				range[0] = (focus[(y >> 1) % 3] + pages + (y >> 8) % 5 - 2) % pages;
 			range[1] = 1 + (y >> 24) % (shape < 4 ? 4 : shape < 7 ? pages / 4 : pages);
-			if (huge && (y >> 40 & 3) < (tables_often(s->op) ? 3 : 1))
-				whole_tables(&range[0], &range[1], y >> 42, pages, huge);
+			if (r->tables && (y >> 40 & 3) < (tables_often(s->op) ? 3 : 1))
+				whole_tables(r, y >> 42, &range[0], &range[1]);
 			if (range[0] + range[1] > pages)
 				range[1] = pages - range[0];
 		}
 		if (i < 4 && !begins_guarded(seed))
-			begin_with(s, i, pages, huge);
+			begin_with(s, i, pages, r->huge);
+		else if (i && r->tables)
+			guard_after_mmap(s, &steps[i - 1]);
 		/* Every other run has one kind of mapping, so that they are merged. */
 		if (mix(seed + 8) & 1 && !strcmp(ops[s->op].name, "mmap"))
 			s->arg -= s->arg % MMAP_KINDS - mix(seed + 9) % MMAP_KINDS;
@@ -346,19 +362,25 @@ static void *disturb(void *arg)
 	return NULL;
 }
 
-/* Lay out the slices around the middle of the arena. */
+/* Lay out the slices around the middle of the arena, where a page table begins. */
 static void lay_out(struct run *r, unsigned slice, unsigned slices, uint64_t seed)
 {
 	bool large = is_large(seed);
+	int middle;	/* the page of this slice that is at the middle of the arena */
 
 	memset(r, 0, sizeof(*r));
 	r->threads = slices > 1;
-	if (r->threads)
-		r->pages = large ? huge_pages : 24;
-	else
-		r->pages = large ? TABLES * huge_pages + 2 * HUGE_FROM : 64;
-	r->huge = large && !r->threads ? huge_pages : 0;
-	r->base = (char *)ARENA + (int)(slice * r->pages - slices * r->pages / 2) * (ssize_t)ps;
+	if (large) {
+		r->tables = r->threads ? TABLES_EACH : TABLES;
+		r->first_table = r->threads ? huge_pages / 2 : HUGE_FROM;
+		r->pages = r->tables * huge_pages + 2 * r->first_table;
+		r->huge = r->threads ? 0 : huge_pages;
+		middle = (int)(slices / 2 - slice) * (int)r->pages + (int)r->first_table;
+	} else {
+		r->pages = r->threads ? 24 : 64;
+		middle = (int)(slices * r->pages / 2 - slice * r->pages);
+	}
+	r->base = (char *)ARENA - middle * (ssize_t)ps;
 	r->report = &reports[slice];
 }
 
@@ -421,7 +443,7 @@ static void run_seed(void *arg)
 		struct step *steps = calloc(opt.steps, sizeof(*steps));
 
 		lay_out(r, i, opt.threads, seed);
-		generate(steps, opt.steps, seed + ((uint64_t)i << 32), r->pages, r->huge);
+		generate(r, steps, opt.steps, seed + ((uint64_t)i << 32));
 		r->steps = steps;
 		r->nr_steps = opt.steps;
 		prepare(r);
@@ -520,7 +542,7 @@ static void shrink(uint64_t seed, unsigned slice)
 
 	opt.limit = opt.limit < 20 ? opt.limit : 20;
 	lay_out(&r, slice, opt.threads, seed);
-	generate(steps, opt.steps, seed + ((uint64_t)slice << 32), r.pages, r.huge);
+	generate(&r, steps, opt.steps, seed + ((uint64_t)slice << 32));
 	t.op = steps[t.nr - 1].op;
 	if (!still_fails(&t)) {
 		t.sparing = false;
