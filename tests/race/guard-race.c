@@ -11,6 +11,8 @@
  *	DATA	holds a value that must not change; never a guard
  *	CHURN	owned by one installer thread, which knows whether it is a guard
  *	FREE	never a guard; may lose its contents at any time
+ *	TABLE	changed by a few threads at the same time, in rounds: what may be true
+ *		after a round depends on all that they did
  *
  * Both processes map the same shared memory and files.  Each has its own guards, at
  * the same places.
@@ -63,10 +65,13 @@
 
 /* --- The memory and the roles of its pages --- */
 
-enum role { GUARD, DATA, CHURN, FREE };
+enum role { GUARD, DATA, CHURN, FREE, TABLE };
 
-/* The units of a mapping: mixed roles, data for huge pages, churn, the file's end. */
-enum { MIXED, HUGE, LOOSE, TAIL, NR_UNITS };
+/*
+ * The units of a mapping: mixed roles, data for huge pages, churn, two whole page tables,
+ * the file's end.
+ */
+enum { MIXED, HUGE, LOOSE, TABLES, TABLES_END, TAIL, NR_UNITS };
 
 enum backing { PRIVATE, SHARED };
 
@@ -78,13 +83,14 @@ static struct memory {
 	bool dax;
 	char *mem;
 	unsigned char *guarded;	/* pages of CHURN: whether the owner made it a guard */
+	struct table_page *tables;	/* pages of TABLE */
 } memories[] = {
-	{ "anonymous", PRIVATE, false, -1, false, NULL, NULL },
-	{ "shared", SHARED, false, -1, false, NULL, NULL },
-	{ "memfd", SHARED, true, -1, false, NULL, NULL },
-	{ "private memfd", PRIVATE, true, -1, false, NULL, NULL },
-	{ "file", SHARED, true, -1, false, NULL, NULL },
-	{ "private file", PRIVATE, true, -1, false, NULL, NULL },
+	{ "anonymous", PRIVATE, false, -1, false, NULL, NULL, NULL },
+	{ "shared", SHARED, false, -1, false, NULL, NULL, NULL },
+	{ "memfd", SHARED, true, -1, false, NULL, NULL, NULL },
+	{ "private memfd", PRIVATE, true, -1, false, NULL, NULL, NULL },
+	{ "file", SHARED, true, -1, false, NULL, NULL, NULL },
+	{ "private file", PRIVATE, true, -1, false, NULL, NULL, NULL },
 };
 
 #define NR_MEMORIES	ARRAY_SIZE(memories)
@@ -112,6 +118,9 @@ static enum role role_of(size_t page)
 		return page % unit == unit - 1 ? CHURN : DATA;
 	case LOOSE:
 		return CHURN;
+	case TABLES:
+	case TABLES_END:
+		return TABLE;
 	default:	/* no data, because this part of the file is truncated at times */
 		return (enum role[]){ GUARD, CHURN, CHURN, FREE }[page % 4];
 	}
@@ -395,6 +404,164 @@ static void repeater(struct thread *t)
 	did(t, true);
 }
 
+/* --- Threads that change the same whole page tables --- */
+
+/*
+ * They work in rounds.  After each round, one of them compares the pages with what all of
+ * them have done, in whatever order.
+ */
+#define NR_TABLERS	3
+#define STEPS_OF_ROUND	4
+
+enum { INSTALLED = 1, REMOVED = 2, DROPPED = 4, WRITTEN = 8 };
+
+struct table_page {
+	bool guard, held;	/* before the round; held: has contents that must stay */
+	unsigned char done;	/* in the round, by any thread */
+};
+
+static struct memory *tables_of;	/* the memory of this round; NULL: no more rounds */
+static pthread_barrier_t round_limit;
+
+static char *at_tables(const struct memory *m, size_t page)
+{
+	return at(m, TABLES * unit + page);
+}
+
+/* Choose a range: a few pages, a table, a part at the end or start of one, or both. */
+static void some_of_tables(struct thread *t, size_t *page, size_t *len)
+{
+	size_t table = rnd(t, 2) * unit, part = 1 + rnd(t, unit - 1);
+
+	switch (rnd(t, 5)) {
+	case 0:
+		*len = 1 + rnd(t, 8);
+		*page = rnd(t, 2 * unit - *len);
+		break;
+	case 1:
+		*page = table + part;
+		*len = unit - part;
+		break;
+	case 2:
+		*page = table;
+		*len = part;
+		break;
+	case 3:
+		*page = table;
+		*len = unit;
+		break;
+	default:
+		*page = 0;
+		*len = 2 * unit;
+	}
+}
+
+static void mark(struct memory *m, size_t page, size_t len, unsigned char what)
+{
+	size_t i;
+
+	for (i = page; i < page + len; i++)
+		__atomic_fetch_or(&m->tables[i].done, what, __ATOMIC_RELAXED);
+}
+
+/* Map memory again: without guards, and without its page tables where they are whole. */
+static void map_tables(struct thread *t, struct memory *m, size_t page, size_t len)
+{
+	int flags = (m->backing == SHARED ? MAP_SHARED : MAP_PRIVATE) |
+		    (m->file ? 0 : MAP_ANONYMOUS) | MAP_FIXED;
+
+	if (mmap(at_tables(m, page), len * ps, PROT_READ | PROT_WRITE, flags, m->fd,
+		 (TABLES * unit + page) * ps) == MAP_FAILED)
+		fail(t, "mmap: %s", strerror(errno));
+	madvise(at_tables(m, page), len * ps, MADV_HUGEPAGE);
+}
+
+static void change_tables(struct thread *t, struct memory *m)
+{
+	size_t page, len, i;
+
+	some_of_tables(t, &page, &len);
+	switch (rnd(t, 8)) {
+	case 0:
+		map_tables(t, m, page, len);
+		mark(m, page, len, REMOVED | DROPPED);
+		break;
+	case 1:
+		madvise(at_tables(m, page), len * ps, MADV_DONTNEED);
+		mark(m, page, len, DROPPED);
+		break;
+	case 2:
+		i = page + rnd(t, len);
+		if (!put(at_tables(m, i), stamp(i)))
+			mark(m, i, 1, WRITTEN);
+		break;
+	case 3:
+		madvise(at_tables(m, page), len * ps, MADV_COLLAPSE);
+		break;
+	case 4:
+	case 5:
+		guard(t, at_tables(m, page), len * ps, false);
+		mark(m, page, len, REMOVED);
+		break;
+	default:
+		guard(t, at_tables(m, page), len * ps, true);
+		mark(m, page, len, INSTALLED | DROPPED);
+	}
+	did(t, true);
+}
+
+/* Check a page after a round; the next round begins with what was found. */
+static void check_table_page(struct thread *t, struct memory *m, size_t page)
+{
+	struct table_page *p = &m->tables[page];
+	bool may = p->guard || p->done & INSTALLED, must = may && !(p->done & REMOVED);
+	bool held = (p->held || p->done & WRITTEN) && !(p->done & DROPPED);
+	unsigned long value = 0;
+	int sig = look(at_tables(m, page), &value);
+
+	if (sig ? sig != SIGSEGV || !may : must)
+		fail(t, "%s, page %zu of the tables: %s, signal %d", m->name, page,
+		     must ? "a guard" : may ? "maybe a guard" : "no guard", sig);
+	if (!sig && value != stamp(page) && (value || held))
+		fail(t, "%s, page %zu of the tables: has lost its contents", m->name, page);
+	*p = (struct table_page){ .guard = sig, .held = !sig && value == stamp(page) };
+}
+
+/* Every other round begins with page tables that consist of guards. */
+static struct memory *next_tables(struct thread *t)
+{
+	struct memory *m = &memories[rnd(t, NR_MEMORIES)];
+	size_t page;
+
+	if (rnd(t, 2))
+		return m;
+	map_tables(t, m, 0, 2 * unit);
+	guard(t, at_tables(m, 0), 2 * unit * ps, true);
+	for (page = 0; page < 2 * unit; page++)
+		m->tables[page] = (struct table_page){ .guard = true };
+	return m;
+}
+
+/* All rounds are one step: the threads must not end in different rounds. */
+static void tabler(struct thread *t)
+{
+	size_t page;
+	int i;
+
+	do {
+		if (!t->id) {
+			for (page = 0; tables_of && page < 2 * unit; page++)
+				check_table_page(t, tables_of, page);
+			tables_of = __atomic_load_n(stop, __ATOMIC_ACQUIRE) ? NULL :
+				    next_tables(t);
+		}
+		pthread_barrier_wait(&round_limit);
+		for (i = 0; tables_of && i < STEPS_OF_ROUND; i++)
+			change_tables(t, tables_of);
+		pthread_barrier_wait(&round_limit);
+	} while (tables_of);
+}
+
 /* --- Threads that check memory --- */
 
 static void reader(struct thread *t)
@@ -587,6 +754,38 @@ static void mover(struct thread *t)
 	did(t, true);
 }
 
+/* Move page tables that consist of guards: as wholes, or entry by entry. */
+static void table_mover(struct thread *t)
+{
+	static __thread char *base, *mem;
+	size_t len = 2 * unit * ps, shift = rnd(t, 2) ? 0 : rnd(t, unit) * ps, i;
+	unsigned long value;
+	char *to;
+
+	if (!base) {
+		base = mmap(HOLES + 2 * HOLES_APART, 4 * len, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		base += -(uintptr_t)base % (unit * ps);
+	}
+	if (!mem || rnd(t, 2)) {
+		if (mem)
+			munmap(mem, len);
+		mem = mmap(base, len, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		guard(t, mem, len, true);
+	}
+	to = base + (mem - base < (ssize_t)(len + len / 2) ? 2 * len : 0) + shift;
+	if (mremap(mem, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to) {
+		fail(t, "mremap of page tables: %s", strerror(errno));
+		return;
+	}
+	mem = to;
+	for (i = 0; i < len; i += len / 32)
+		if (look(mem + i, &value) != SIGSEGV)
+			fail(t, "a guard at %zu of %zu is gone after mremap", i, len);
+	did(t, true);
+}
+
 /* Unmap and map the middle of a mapping that only this thread uses. */
 static void mapper(struct thread *t)
 {
@@ -751,6 +950,7 @@ static const struct kind kinds[] = {
 	{ "install and remove", NR_INSTALLERS, installer },
 	{ "install and remove in vectors", 1, vectorer },
 	{ "install over guards, remove from data", 1, repeater },
+	{ "whole page tables", NR_TABLERS, tabler },
 	{ "reads", 1, reader },
 	{ "writes", 1, writer },
 	{ "pagemap", 1, pagemap_reader },
@@ -762,6 +962,7 @@ static const struct kind kinds[] = {
 	{ "munlock and munlockall", 1, unlocker },
 	{ "MADV_DONTDUMP", 1, dumper },
 	{ "mremap", 1, mover },
+	{ "mremap of whole page tables", 1, table_mover },
 	{ "mmap and munmap", 1, mapper },
 	{ "reclaim", 1, reclaimer },
 	{ "swapoff and swapon", 1, swapper },
@@ -787,11 +988,11 @@ static void *run(void *arg)
 	struct thread *t = arg;
 
 	pthread_barrier_wait(&all_there);
-	while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE) && !*tally(t)->skipped) {
+	do { /* at least once: tabler() waits for others of its kind */
 		t->kind->step(t);
 		__atomic_add_fetch(&tally(t)->steps, 1, __ATOMIC_RELAXED);
 		sched_yield();
-	}
+	} while (!__atomic_load_n(stop, __ATOMIC_ACQUIRE) && !*tally(t)->skipped);
 	return NULL;
 }
 
@@ -862,6 +1063,7 @@ static void prepare(struct memory *m)
 	m->dax = m->file && is_dax(m->fd);
 	m->mem = mem + (-(uintptr_t)mem % (unit * ps));
 	m->guarded = calloc(nr, 1);
+	m->tables = calloc(2 * unit, sizeof(*m->tables));
 	xmap(m->mem, nr * ps, PROT_READ | PROT_WRITE, flags | MAP_FIXED, m->fd);
 	madvise(m->mem, nr * ps, MADV_HUGEPAGE);
 	for (page = 0; page < nr; page++) {
@@ -890,6 +1092,7 @@ static size_t unit_size(void)
 static const char *const events[] = {
 	"pgfault", "pswpout", "pswpin", "pgmigrate_success", "numa_pages_migrated",
 	"thp_collapse_alloc", "thp_split_pmd", "thp_migration_success", "cow_ksm",
+	"guard_table_share", "guard_table_unshare",
 };
 
 static unsigned long event(const char *name)
@@ -945,6 +1148,7 @@ static void run_all(uint64_t seed, unsigned seconds)
 	for (k = 0; k < NR_KINDS; k++)
 		n += kinds[k].threads;
 	pthread_barrier_init(&all_there, NULL, n);
+	pthread_barrier_init(&round_limit, NULL, NR_TABLERS);
 	pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	self = syscall(SYS_pidfd_open, getpid(), 0);
 	for (n = 0, k = 0; k < NR_KINDS; k++)
