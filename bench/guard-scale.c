@@ -6,7 +6,9 @@
  *	guards	1 to 100,000 guards on every other page: instructions, VMAs, and
  *		kernel memory (page tables, VMAs and their tree)
  *	fork	fork and exit of a child of a process that has all these guards
- *	range	one call for a range without any pages, 2 MiB to 64 GiB
+ *	range	one call for a range without any pages, 2 MiB to 1 TiB, or to the size
+ *		whose page tables do not fit into memory; and for the same range,
+ *		range-fork (fork and exit of a child), range-remove and range-munmap
  *
  * Prints a line for each point, with tabs between the columns and "-" for what was not
  * measured.  All values are medians; instructions are per guard (range: per page):
@@ -30,18 +32,20 @@
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
 #endif
 
 #define PAGE 4096UL
 #define RUNS 3
 #define GUARDS 100000L
 #define MIN_RANGE (2UL << 20)
-#define MAX_RANGE (64UL << 30)
+#define MAX_RANGE (1UL << 40)
 #define AREA ((char *)(1UL << 44))	/* nothing else is near it */
 
 struct method {
 	const char *name;
 	int (*place)(void *address, size_t length);
+	int (*remove)(void *address, size_t length);
 };
 
 enum {
@@ -78,14 +82,24 @@ static int guard_pages(void *address, size_t length)
 	return madvise(address, length, MADV_GUARD_INSTALL);
 }
 
+static int remove_guard_pages(void *address, size_t length)
+{
+	return madvise(address, length, MADV_GUARD_REMOVE);
+}
+
 static int protect_none(void *address, size_t length)
 {
 	return mprotect(address, length, PROT_NONE);
 }
 
+static int protect_again(void *address, size_t length)
+{
+	return mprotect(address, length, PROT_READ | PROT_WRITE);
+}
+
 static const struct method methods[] = {
-	{ "guard", guard_pages },
-	{ "mprotect", protect_none },
+	{ "guard", guard_pages, remove_guard_pages },
+	{ "mprotect", protect_none, protect_again },
 };
 #define METHODS (sizeof(methods) / sizeof(methods[0]))
 
@@ -266,32 +280,63 @@ static void many(const struct method *method, struct pass *passes)
 	fflush(stdout);
 }
 
-static double time_range(const struct method *method, size_t size)
+enum { INSTALL, FORK, REMOVE, MUNMAP, CALLS };
+
+static const char *const calls[CALLS] = {
+	"range", "range-fork", "range-remove", "range-munmap"
+};
+
+static void time_range(const struct method *method, size_t size, int64_t *took,
+		       long *page_tables)
 {
-	int64_t begin, took;
+	int64_t begin, plain;
 
 	map(size);
+	plain = time_fork();
+	*page_tables = read_number("/proc/self/status", "VmPTE:");
 	begin = now();
 	if (method->place(AREA, size))
 		err(1, "%s of %zu bytes", method->name, size);
-	took = now() - begin;
+	took[INSTALL] = now() - begin;
+	*page_tables = read_number("/proc/self/status", "VmPTE:") - *page_tables;
+
+	took[FORK] = time_fork() - plain;
+
+	begin = now();
+	if (method->remove(AREA, size))
+		err(1, "%s of %zu bytes, removed", method->name, size);
+	took[REMOVE] = now() - begin;
+
+	if (method->place(AREA, size))
+		err(1, "%s of %zu bytes, again", method->name, size);
+	begin = now();
 	unmap(size);
-	return (double)took / (size / PAGE);
+	took[MUNMAP] = now() - begin;
 }
 
 static void ranges(const struct method *method)
 {
+	long page_tables = 0, free_memory = 0;
+	int64_t took[RUNS][CALLS];
 	double values[RUNS];
 	size_t size;
-	int run;
+	int run, call;
 
-	for (size = MIN_RANGE; size <= MAX_RANGE; size *= 2) {
-		time_range(method, size);
+	for (size = MIN_RANGE; size <= MAX_RANGE && 2 * page_tables <= free_memory; size *= 2) {
+		time_range(method, size, took[0], &page_tables);
 		for (run = 0; run < RUNS; run++)
-			values[run] = time_range(method, size);
-		print("range", method->name, size / PAGE, values);
-		printf("\t-\t-\t-\t-\t-\t-\t-\n");
+			time_range(method, size, took[run], &page_tables);
+		for (call = 0; call < CALLS; call++) {
+			for (run = 0; run < RUNS; run++)
+				values[run] = (double)took[run][call] / (size / PAGE);
+			print(calls[call], method->name, size / PAGE, values);
+			if (call == INSTALL)
+				printf("\t-\t%ld\t-\t-\t-\t-\t-\n", page_tables);
+			else
+				printf("\t-\t-\t-\t-\t-\t-\t-\n");
+		}
 		fflush(stdout);
+		free_memory = read_number("/proc/meminfo", "MemAvailable:");
 	}
 }
 

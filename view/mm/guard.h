@@ -109,7 +109,6 @@ unsigned long guard_table_copy(struct vm_area_struct *dst_vma, pmd_t *dst_pmd,
 unsigned long guard_table_clear(struct mm_struct *mm, pmd_t *pmd, unsigned long addr,
 				unsigned long end);
 int guard_table_unshare(struct mm_struct *mm, pmd_t *pmd, unsigned long addr);
-bool guard_table_replaced(struct mm_struct *mm, pmd_t *pmd);
 int guard_table_cut(struct vm_area_struct *vma, unsigned long addr);
 #else
 static inline bool pte_in_guard_table(struct mm_struct *mm, pte_t *pte)
@@ -161,11 +160,6 @@ static inline int guard_table_unshare(struct mm_struct *mm, pmd_t *pmd,
 				      unsigned long addr)
 {
 	return 0;
-}
-
-static inline bool guard_table_replaced(struct mm_struct *mm, pmd_t *pmd)
-{
-	return false;
 }
 
 static inline int guard_table_cut(struct vm_area_struct *vma, unsigned long addr)

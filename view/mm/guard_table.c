@@ -25,9 +25,10 @@
  *    TLB is flushed before the lock is dropped.  So no CPU uses the shared table for an
  *    address after another table may have taken its place.  Some architectures would
  *    let a thread fault for ever, and some must not see one table replace another.
- *    Both may happen under a lock for reading.  A walk that finds an entry empty
- *    therefore calls guard_table_replaced(), and code that relies on a page table to
- *    stay looks at the entry again under the PMD lock.
+ *    Both may happen under a lock for reading.  Page faults and walks therefore call
+ *    vma_pmd_none(), which waits if the entry is empty only while its table is
+ *    replaced, and code that relies on a page table to stay looks at the entry again
+ *    under the PMD lock.
  *
  * 4. The shared table is allocated when it is first needed, counted once, and freed by
  *    exit_mmap().  So a pointer to it stays valid, whatever happens to the PMD entry.
@@ -301,7 +302,7 @@ int guard_table_unshare(struct mm_struct *mm, pmd_t *pmd, unsigned long addr)
 	tlb_gather_mmu(&tlb, mm);
 	pml = pmd_lock(mm, pmd);
 	if (mm_pmd_is_guard_table(mm, *pmd)) {
-		/* No access succeeds in between: a page fault waits for the lock. */
+		/* Nobody takes guards for empty entries meanwhile: see vma_pmd_none(). */
 		pmd_clear(pmd);
 		flush_guard_table(&tlb, addr, addr + PMD_SIZE);
 		mm_inc_nr_ptes(mm);
@@ -323,10 +324,11 @@ int guard_table_unshare(struct mm_struct *mm, pmd_t *pmd, unsigned long addr)
  * @mm:		the address space
  * @pmd:	the entry, which was found empty without the PMD lock
  *
- * guard_table_unshare() empties the entry for a moment.  A walk that found it empty would
- * take guards, which are there all the time, for empty entries.
+ * guard_table_unshare() empties the entry for a moment.  A walk or a page fault that
+ * found it empty would take guards, which are there all the time, for empty entries.
  *
- * Context: The mmap or VMA lock is held, for reading at least.
+ * Context: A lock keeps the PMD table, which has a lock of its own: it is one of user
+ * memory.
  *
  * Return: whether the entry points to a page table now.
  */

@@ -203,6 +203,25 @@ TEST_F(swap, remove_leaves_swapped_pages)
 	EXPECT_EQ(NR_SMALL - 1, untouched(variant, self->mem + psize(), NR_SMALL - 1, 1));
 }
 
+/* The guards of a whole page table hide nothing that is swapped out below them. */
+TEST_F(swap, large_guard_leaves_swapped_pages)
+{
+	const size_t table = table_size();
+	size_t swapped;
+	char *mem;
+
+	if (table > MAX_HUGE)
+		SKIP(return, "a page table maps %zu MiB", table >> 20);
+	mem = map_backing(reserve(table, table, 0), table, PROT_READ | PROT_WRITE, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	swapped = smaps_kb(mem, table, "Swap:");
+	if (variant->in_file)
+		ASSERT_EQ(kb(NR_SMALL), swapped);
+	ASSERT_EQ(0, guard_install(mem, table));
+	EXPECT_EQ(swapped, smaps_kb(mem, table, "Swap:"));
+	munmap(mem, table);
+}
+
 static bool is_write_protected(char *page)
 {
 	return pagemap(page) & PM_UFFD_WP;
