@@ -44,7 +44,7 @@ Measure it (docs/measuring.md):
   make bench-table  print the kept results without measuring
   make bench-peer   measure mainline (the newest kernel of Debian unstable) and keep the
                     results
-  make bench-scale  measure 1 to 100,000 guards and 2 MiB to 64 GiB, and keep the results
+  make bench-scale  measure 1 to 100,000 guards and 2 MiB to 1 TiB, and keep the results
   make bench-size   measure what the series adds to a kernel's size, and keep the result
   make bench-arches  measure the series on arm64 and riscv64, and keep the results
   make bench-plots  draw the plots from the kept results

@@ -71,10 +71,10 @@ set xlabel "range, GiB"
 set format x "%g"
 set format y "%g"
 set ytics autofreq
-set xrange [1./640:90]
-set yrange [0.00005:200]
-set label 1 at 0.15,0.12
-set label 3 at 0.15,2.8
+set xrange [1./640:1500]
+set yrange [0.000004:200]
+set label 1 at 8,0.0025
+set label 3 at 8,0.15
 set label 4 at 0.15,75
 plot rows("range", "guard").mainline using ($3/262144):4:5:6 ls 3, \
      rows("range", "guard").series using ($3/262144):4:5:6 ls 1, \
