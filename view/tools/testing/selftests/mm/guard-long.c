@@ -333,9 +333,9 @@ TEST(process_madvise_can_be_killed)
 	killed = ranges_done(&request);
 	EXPECT_EQ(1, poll(&pollfd, 1, 10000));
 	wait_child(pid);
-	if (killed > ranges.nr - ranges.nr / 8)
+	if (killed >= ranges.nr - ranges.nr / 8)
 		SKIP(return, "the call was faster than the signal");
-	EXPECT_GT(killed + ranges.nr / 16, ranges_done(&request));
+	EXPECT_GE(killed + ranges.nr / 16 + 1, ranges_done(&request));
 	EXPECT_EQ(1, guarded(ranges.mem, 1));
 	EXPECT_EQ(0, guarded(ranges.mem + ranges.len - psize(), 1));
 }
