@@ -142,6 +142,13 @@ static char *at(const struct memory *m, size_t page)
 	return m->mem + page * ps;
 }
 
+/* To map the memory at a place where something is mapped. */
+static int map_flags(const struct memory *m)
+{
+	return (m->backing == SHARED ? MAP_SHARED : MAP_PRIVATE) |
+	       (m->file ? 0 : MAP_ANONYMOUS) | MAP_FIXED;
+}
+
 /* --- Threads --- */
 
 struct thread {
@@ -467,10 +474,7 @@ static void mark(struct memory *m, size_t page, size_t len, unsigned char what)
 /* Map memory again: without guards, and without its page tables where they are whole. */
 static void map_tables(struct thread *t, struct memory *m, size_t page, size_t len)
 {
-	int flags = (m->backing == SHARED ? MAP_SHARED : MAP_PRIVATE) |
-		    (m->file ? 0 : MAP_ANONYMOUS) | MAP_FIXED;
-
-	if (mmap(at_tables(m, page), len * ps, PROT_READ | PROT_WRITE, flags, m->fd,
+	if (mmap(at_tables(m, page), len * ps, PROT_READ | PROT_WRITE, map_flags(m), m->fd,
 		 (TABLES * unit + page) * ps) == MAP_FAILED)
 		fail(t, "mmap: %s", strerror(errno));
 	madvise(at_tables(m, page), len * ps, MADV_HUGEPAGE);
@@ -545,6 +549,7 @@ static struct memory *next_tables(struct thread *t)
 /* All rounds are one step: the threads must not end in different rounds. */
 static void tabler(struct thread *t)
 {
+	struct memory *m;
 	size_t page;
 	int i;
 
@@ -556,10 +561,11 @@ static void tabler(struct thread *t)
 				    next_tables(t);
 		}
 		pthread_barrier_wait(&round_limit);
-		for (i = 0; tables_of && i < STEPS_OF_ROUND; i++)
-			change_tables(t, tables_of);
+		m = tables_of;	/* which the first thread may change after the round */
+		for (i = 0; m && i < STEPS_OF_ROUND; i++)
+			change_tables(t, m);
 		pthread_barrier_wait(&round_limit);
-	} while (tables_of);
+	} while (m);
 }
 
 /* --- Threads that check memory --- */
@@ -1053,8 +1059,6 @@ static int open_backing(const struct memory *m)
 /* Create a mapping.  It begins at a page table boundary, so a unit can be a huge page. */
 static void prepare(struct memory *m)
 {
-	int flags = (m->backing == SHARED ? MAP_SHARED : MAP_PRIVATE) |
-		    (m->file ? 0 : MAP_ANONYMOUS);
 	char *mem = xmap(NULL, (nr + unit) * ps, PROT_NONE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 	size_t page;
@@ -1064,7 +1068,7 @@ static void prepare(struct memory *m)
 	m->mem = mem + (-(uintptr_t)mem % (unit * ps));
 	m->guarded = calloc(nr, 1);
 	m->tables = calloc(2 * unit, sizeof(*m->tables));
-	xmap(m->mem, nr * ps, PROT_READ | PROT_WRITE, flags | MAP_FIXED, m->fd);
+	xmap(m->mem, nr * ps, PROT_READ | PROT_WRITE, map_flags(m), m->fd);
 	madvise(m->mem, nr * ps, MADV_HUGEPAGE);
 	for (page = 0; page < nr; page++) {
 		if (role_of(page) == DATA)

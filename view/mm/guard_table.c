@@ -327,8 +327,8 @@ int guard_table_unshare(struct mm_struct *mm, pmd_t *pmd, unsigned long addr)
  * guard_table_unshare() empties the entry for a moment.  A walk or a page fault that
  * found it empty would take guards, which are there all the time, for empty entries.
  *
- * Context: A lock keeps the PMD table, which has a lock of its own: it is one of user
- * memory.
+ * Context: The caller keeps the PMD table from being freed.  The table must be one of
+ * user memory, because those of the kernel may have no lock.
  *
  * Return: whether the entry points to a page table now.
  */
