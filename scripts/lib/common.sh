@@ -2,6 +2,8 @@
 # shellcheck shell=sh
 # The shell library: sourced by the scripts of scripts/, vm/, bench/ and demo/.
 # O=DIR puts everything that is generated into DIR instead of build/.
+# SERIES=mainline works on the patches of mainline/ instead of patches/, and uses
+# build/mainline.
 
 here=$(cd "$(dirname "$0")" && pwd -P)
 TOP=$here
@@ -13,7 +15,11 @@ case $here in
 "$TOP"/scripts/*) [ "${GUARD_PARENT-}" = "$PPID" ] || GUARD_PARENT=$PPID exec setpriv --pdeathsig TERM "$0" "$@" ;;
 esac
 
-OUT=${O:-$TOP/build}
+case ${SERIES-} in
+'' | mainline) ;;
+*) echo "error: there is no series $SERIES; SERIES is mainline, or not set" >&2 && exit 1 ;;
+esac
+OUT=${O:-$TOP/build${SERIES:+/$SERIES}}
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -53,9 +59,13 @@ export LC_ALL=C TZ=UTC
 export GIT_CONFIG_GLOBAL="$TOP/scripts/lib/gitconfig" GIT_CONFIG_NOSYSTEM=1
 umask 022
 
-# The pin: package, version, sha256, tree; and guard, the revision for `make deb`.
+# The pin: package, version, sha256, tree; guard, the revision for `make deb`; and suite,
+# if the package is not in those that the system's apt uses.
+PIN=$TOP/${SERIES:+$SERIES/}base
+# shellcheck disable=SC2034 # for scripts/series/fetch
+suite=
 # shellcheck source=base
-. "$TOP/base"
+. "$PIN"
 
 # Only one run at a time may use $OUT: lock "$@" restarts the script under a lock,
 # which is held until the last child process has ended.
@@ -77,7 +87,7 @@ room() {
 	[ "$free" -ge "$1" ] || die "$OUT has $free GB free, this needs $1; free some or give another directory with O=DIR"
 }
 
-PATCHES=${PATCHES:-$TOP/patches}
+PATCHES=${PATCHES:-$TOP/${SERIES:-patches}}
 
 # record TABLE LINE: replaces the tab-separated line with the same first word, or
 # inserts the line in sort order.
@@ -122,7 +132,7 @@ series() {
 # Print an identifier of the series in patches/.
 series_id() {
 	for patch in $(series); do
-		[ -f "$PATCHES/$patch" ] || die "patches/series names $patch, which does not exist"
+		[ -f "$PATCHES/$patch" ] || die "$PATCHES/series names $patch, which does not exist"
 	done
 	(
 		cd "$PATCHES" || exit
