@@ -30,6 +30,8 @@ Check it:
   make bisect     build and boot the kernel after each patch
   make kernels    run the selftests on other kernels: PREEMPT_RT, no swap, KCSAN, ...
   make arches     compile the files the series touches for all architectures with a compiler
+  make mainline   test the fixes of mainline in mainline/: boot mainline without and with
+                  them; the program of each fix must fail first, and pass then
   make test ARCH=NAME
                   run the selftests on an emulated machine of another architecture
                   (machines/)
@@ -65,13 +67,14 @@ Change it (docs/carrying.md):
   make distclean  remove build/; fails if the tree contains unexported work
 
 O=DIR puts everything that is generated into DIR instead of build/.  LINUX=PATH uses your
-own kernel tree or tarball instead of the base.
+own kernel tree or tarball instead of the base.  With SERIES=mainline, tree, export, verify,
+mail, pin and arches work on mainline/ instead of patches/, in build/mainline.
 endef
 
 O ?= build
 VERBS := help run shell exec deb deb-test image tree test test-all \
 	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-arches bench-plots bench-all \
-	lint mutants coverage bisect kernels arches test-arches clients fuzz export mail verify review rebase pin clean distclean
+	lint mutants coverage bisect kernels arches mainline test-arches clients fuzz export mail verify review rebase pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -123,7 +126,7 @@ image:
 	@scripts/build/kernel image
 tree export mail verify pin:
 	@scripts/series/$@
-deb-test lint mutants coverage bisect kernels arches test-arches test-all:
+deb-test lint mutants coverage bisect kernels arches mainline test-arches test-all:
 	@scripts/check/$@
 deb:
 	@scripts/build/$@
