@@ -563,6 +563,142 @@ TEST(large_guards_share_a_page_table)
 	EXPECT_LE(after, before + 1 + OTHER_TABLES);
 }
 
+struct collapser {
+	pthread_t thread;
+	pthread_barrier_t start, end;
+	char *mem;
+	size_t len;
+	int rounds;
+	bool done;		/* with this round */
+	unsigned long collapsed;
+};
+
+static void *collapse_thread(void *arg)
+{
+	struct collapser *collapser = arg;
+	int i;
+
+	for (i = 0; i < collapser->rounds; i++) {
+		pthread_barrier_wait(&collapser->start);
+		if (!advise(collapser->mem, collapser->len, MADV_COLLAPSE))
+			collapser->collapsed++;
+		__atomic_store_n(&collapser->done, true, __ATOMIC_RELEASE);
+		pthread_barrier_wait(&collapser->end);
+	}
+	return NULL;
+}
+
+static bool collapse_start(struct collapser *collapser, char *mem, size_t len, int rounds)
+{
+	*collapser = (struct collapser){ .mem = mem, .len = len, .rounds = rounds };
+	pthread_barrier_init(&collapser->start, NULL, 2);
+	pthread_barrier_init(&collapser->end, NULL, 2);
+	return !pthread_create(&collapser->thread, NULL, collapse_thread, collapser);
+}
+
+static bool collapses(struct collapser *collapser)
+{
+	return !__atomic_load_n(&collapser->done, __ATOMIC_ACQUIRE);
+}
+
+/* How often a huge page was allocated for a collapse */
+static long huge_pages_for_collapse(void)
+{
+	return read_key("/proc/vmstat", "thp_collapse_alloc ");
+}
+
+/*
+ * A collapse finds small pages, and allocates a huge page without a lock.
+ * Meanwhile, a large guard takes the place of the small pages, and is removed.
+ * The collapse must not put back a page table that is not there any more.
+ */
+TEST(racing_collapse_puts_back_no_page_table)
+{
+	const size_t table = table_size(), nr = table / psize();
+	struct collapser collapser;
+	long before, attempts = 0;
+	char *mem;
+	int i;
+
+	if (table > MAX_HUGE)
+		SKIP(return, "a page table maps %zu MiB", table >> 20);
+	/* The page behind the table keeps the VMA: only memory once written is collapsed. */
+	mem = map_at(reserve(table + psize(), table, 0), table + psize(),
+		     PROT_READ | PROT_WRITE);
+	ASSERT_NE(MAP_FAILED, mem);
+	fill(mem + table, 1, 0);
+	fill(mem, 1, 0);
+	if (advise(mem, table, MADV_COLLAPSE))
+		SKIP(return, "MADV_COLLAPSE: %s", strerror(errno));
+
+	ASSERT_TRUE(collapse_start(&collapser, mem, table, LARGE_ROUNDS));
+	for (i = 0; i < LARGE_ROUNDS; i++) {
+		/* The guard prevents a huge page. */
+		ASSERT_EQ(mem, map_at(mem, table, PROT_READ | PROT_WRITE));
+		ASSERT_EQ(0, guard_install(mem, psize()));
+		ASSERT_EQ(0, guard_remove(mem, psize()));
+		fill(mem, 1, 0);
+		before = huge_pages_for_collapse();
+		__atomic_store_n(&collapser.done, false, __ATOMIC_RELEASE);
+		pthread_barrier_wait(&collapser.start);
+		while (collapses(&collapser) && huge_pages_for_collapse() == before)
+			sched_yield();
+		ASSERT_EQ(mem, map_at(mem, table, PROT_READ | PROT_WRITE));
+		ASSERT_EQ(0, guard_install(mem, table));
+		dawdle(1000 * i);
+		ASSERT_EQ(0, guard_remove(mem, table));
+		pthread_barrier_wait(&collapser.end);
+		attempts += huge_pages_for_collapse() != before;
+		ASSERT_EQ(0, present(mem, nr));
+		ASSERT_EQ(NR_SMALL, zeroed(mem, NR_SMALL));
+	}
+	pthread_join(collapser.thread, NULL);
+	EXPECT_LT(0, attempts);
+}
+
+/*
+ * A collapse of file pages removes the page tables from all mappings of the
+ * file. It must not remove one that is there no more, because its guards were
+ * removed: then a process would have fewer page tables than it is charged for.
+ */
+TEST(racing_collapse_elsewhere_removes_no_page_table_twice)
+{
+	const size_t table = table_size();
+	struct collapser collapser;
+	char *mem, *elsewhere;
+	long before;
+	int i;
+
+	if (table > MAX_HUGE)
+		SKIP(return, "a page table maps %zu MiB", table >> 20);
+	ASSERT_EQ(0, set_backing(MEMFD_SHARED, table, false));
+	mem = map_backing(reserve(table, table, 0), table, PROT_READ | PROT_WRITE, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	elsewhere = map_backing(reserve(table, table, 0), table, PROT_READ | PROT_WRITE, 0);
+	ASSERT_NE(MAP_FAILED, elsewhere);
+	fill(elsewhere, 1, 0);
+	if (advise(elsewhere, table, MADV_COLLAPSE))
+		SKIP(return, "MADV_COLLAPSE: %s", strerror(errno));
+	ASSERT_EQ(0, guard_install(mem, table));
+	before = page_tables();
+
+	ASSERT_TRUE(collapse_start(&collapser, elsewhere, table, LARGE_ROUNDS));
+	for (i = 0; i < LARGE_ROUNDS; i++) {
+		punch(table);
+		fill(elsewhere, 1, 0);
+		__atomic_store_n(&collapser.done, false, __ATOMIC_RELEASE);
+		pthread_barrier_wait(&collapser.start);
+		while (collapses(&collapser)) {
+			ASSERT_EQ(0, guard_install(mem, table));
+			ASSERT_EQ(0, guard_remove(mem, table));
+		}
+		pthread_barrier_wait(&collapser.end);
+	}
+	pthread_join(collapser.thread, NULL);
+	EXPECT_LT(0, collapser.collapsed);
+	EXPECT_LE(before, page_tables());
+}
+
 /*
  * As much as a user can map. To read about it, to copy it and to end it must not
  * take long, and it must not take much memory. The test takes 40 seconds on an idle

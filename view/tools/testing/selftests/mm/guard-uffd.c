@@ -139,27 +139,63 @@ TEST_F(guard, userfaultfd_waiter_sees_new_guard)
 
 /*
  * A fault on a missing page sends an event and waits. If a guard is installed
- * before the fault waits, the fault must not wait: nobody would wake it.
+ * before the fault waits, the fault must not wait: nobody would wake it. The
+ * last page stays a guard if the guard has more pages.
  */
-TEST(racing_install_leaves_no_userfaultfd_waiter)
+static bool fault_waits_at_new_guard(struct __test_metadata *_metadata, int uffd,
+				     char *mem, size_t len, int round)
 {
-	char *mem = map_small(1);
-	int uffd = uffd_open(0), round, stuck = 0;
+	char *last = mem + len - psize();
 	struct toucher toucher;
 	struct pollfd done;
+	bool stuck;
+
+	ASSERT_EQ(0, uffd_register(uffd, mem, len, true, false, false));
+	ASSERT_TRUE(touch_start(&toucher, last, round % 2 ? READ : WRITE));
+	dawdle(1000 * round);
+	EXPECT_EQ(0, guard_install(mem, len));
+	EXPECT_EQ(0, uffd_wake(uffd, mem, len));
+	if (last != mem)
+		EXPECT_EQ(0, guard_remove(mem, psize()));
+	done = (struct pollfd){ .fd = toucher.done[0] };
+	stuck = poll(&done, 1, 10000) != 1;
+	EXPECT_TRUE(is_guard_fault(touch_end(&toucher, uffd, mem, len), last));
+	ASSERT_EQ(0, guard_remove(mem, len));
+	return stuck;
+}
+
+TEST(racing_install_leaves_no_userfaultfd_waiter)
+{
+	int uffd = uffd_open(0), round, stuck = 0;
+	char *mem = map_small(1);
 
 	if (uffd < 0)
 		SKIP(return, "userfaultfd: %s", strerror(errno));
+	for (round = 0; round < WAITER_ROUNDS && !stuck; round++)
+		stuck = fault_waits_at_new_guard(_metadata, uffd, mem, psize(), round);
+	EXPECT_FALSE(stuck);
+}
+
+/*
+ * The guard fills a page table, which may be another one after a part of the guard
+ * was removed. In shared memory a fault waits before there is a page table.
+ */
+TEST(racing_install_of_a_large_guard_leaves_no_userfaultfd_waiter)
+{
+	int uffd = uffd_open(UFFD_FEATURE_MISSING_SHMEM), round, stuck = 0;
+	const size_t table = table_size();
+	char *mem;
+
+	if (uffd < 0)
+		SKIP(return, "userfaultfd: %s", strerror(errno));
+	if (table > MAX_HUGE)
+		SKIP(return, "a page table maps %zu MiB", table >> 20);
+	ASSERT_EQ(0, set_backing(MEMFD_SHARED, table, false));
+	empty_backing();
+	mem = reserve(table, table, 0);
 	for (round = 0; round < WAITER_ROUNDS && !stuck; round++) {
-		ASSERT_EQ(0, uffd_register(uffd, mem, psize(), true, false, false));
-		ASSERT_TRUE(touch_start(&toucher, mem, round % 2 ? READ : WRITE));
-		dawdle(1000 * round);
-		EXPECT_EQ(0, guard_install(mem, psize()));
-		EXPECT_EQ(0, uffd_wake(uffd, mem, psize()));
-		done = (struct pollfd){ .fd = toucher.done[0] };
-		stuck = poll(&done, 1, 10000) != 1;
-		EXPECT_TRUE(is_guard_fault(touch_end(&toucher, uffd, mem, psize()), mem));
-		ASSERT_EQ(0, guard_remove(mem, psize()));
+		ASSERT_EQ(mem, map_backing(mem, table, PROT_READ | PROT_WRITE, 0));
+		stuck = fault_waits_at_new_guard(_metadata, uffd, mem, table, round);
 	}
 	EXPECT_FALSE(stuck);
 }
