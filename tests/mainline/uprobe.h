@@ -4,6 +4,7 @@
 #define UPROBE_H
 
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include "ktap.h"
 
 #define TRACING		"/sys/kernel/tracing/"
