@@ -3,12 +3,12 @@
  * Prints how the stacks of a process's threads are guarded, without the first thread,
  * whose stack the kernel made:
  *
- *	threads 100 guarded 98 prot-none 1 unguarded 1 vmas 57
+ *	threads 100 guarded 98 prot-none 1 unguarded 1 vmas 57 guards 98
  *
  * A stack is guarded if the nearest guard page below its stack pointer is in the same
  * VMA and is no other stack's. It is a prot-none stack if a PROT_NONE VMA ends where its
- * VMA begins. The kernel says where guard pages are (PAGEMAP_SCAN); one without them
- * knows of none.
+ * VMA begins. The last number counts the ranges of guard pages in the whole process. A
+ * kernel with guard pages says where they are (PAGEMAP_SCAN); others know of none.
  *
  * usage: stacks PID
  */
@@ -191,7 +191,7 @@ int main(int argc, char **argv)
 			prot_none++;
 		}
 	}
-	printf("threads %d guarded %d prot-none %d unguarded %d vmas %zu\n", threads, guarded,
-	       prot_none, threads - guarded - prot_none, vmas.count);
+	printf("threads %d guarded %d prot-none %d unguarded %d vmas %zu guards %zu\n", threads,
+	       guarded, prot_none, threads - guarded - prot_none, vmas.count, guards.count);
 	return 0;
 }
