@@ -28,4 +28,4 @@ dies_of() {
 	echo "exit code $said_code"
 	[ "$said_code" = $((128 + signal)) ]
 }
-export ABRT=6 SEGV=11
+export ABRT=6 SEGV=11 SYS=31
