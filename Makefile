@@ -24,8 +24,8 @@ Check it:
                   KERNEL=image uses the ordinary kernel instead of the debug kernel
   make mutants    add one bug at a time to the kernel: do the tests notice it?
   make coverage   list the lines of the series that the tests do not run
-  make clients    run glibc, CRIU, stress-ng, strace and gdb of Debian unstable, and git,
-                  sqlite3, python3 and gcc with a guarded allocator;
+  make clients    run programs of Debian unstable (glibc, CRIU, OpenJDK, MariaDB, ...), and
+                  git, sqlite3, python3 and gcc with a guarded allocator;
                   NAMES='criu gdb' runs only these two
   make bisect     build and boot the kernel after each patch
   make kernels    run the selftests on other kernels: PREEMPT_RT, no swap, KCSAN, ...
