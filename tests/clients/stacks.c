@@ -93,7 +93,8 @@ static void read_vmas(int pid, struct ranges *vmas)
 
 static void read_guards(int pid, struct ranges *guards)
 {
-	static struct page_region found[1024];
+	/* With a larger array, the kernel may report a wrong walk_end after 512 ranges. */
+	static struct page_region found[512];
 	struct pm_scan_arg scan = {
 		.size = sizeof(scan),
 		.end = LAST_PAGE,
