@@ -27,6 +27,9 @@ Check it:
   make clients    run programs of Debian unstable (glibc, CRIU, OpenJDK, MariaDB, ...), and
                   git, sqlite3, python3 and gcc with a guarded allocator;
                   NAMES='criu gdb' runs only these two
+  make compare    run the selftests, the fuzzer and the programs of tests/repro on mainline
+                  (the newest kernel of Debian unstable) and on the series, and write the
+                  tables in docs/mainline.md
   make bisect     build and boot the kernel after each patch
   make kernels    run the selftests on other kernels: PREEMPT_RT, no swap, KCSAN, ...
   make arches     compile the files the series touches for all architectures with a compiler
@@ -74,7 +77,7 @@ endef
 O ?= build
 VERBS := help run shell exec deb deb-test image tree test test-all \
 	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-arches bench-plots bench-all \
-	lint mutants coverage bisect kernels arches mainline test-arches clients fuzz export mail verify review rebase pin clean distclean
+	lint mutants coverage compare bisect kernels arches mainline test-arches clients fuzz export mail verify review rebase pin clean distclean
 .PHONY: $(VERBS)
 .NOTPARALLEL:
 unexport MAKEFLAGS
@@ -126,7 +129,7 @@ image:
 	@scripts/build/kernel image
 tree export mail verify pin:
 	@scripts/series/$@
-deb-test lint mutants coverage bisect kernels arches mainline test-arches test-all:
+deb-test lint mutants coverage compare bisect kernels arches mainline test-arches test-all:
 	@scripts/check/$@
 deb:
 	@scripts/build/$@

@@ -13,7 +13,7 @@
 #include "ktap.h"
 
 #define VMAS	2000
-#define ROUNDS	20
+#define ROUNDS	5
 #define STRIDE	(4 * page_size())
 
 static char *base;
