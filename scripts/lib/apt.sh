@@ -7,6 +7,7 @@
 # of these suites, with a configuration of its own in $work.  The mirrors and the proxy
 # settings are the system's; lists, cache and hooks are separate, so the system's apt
 # does not change.  Signatures are checked against the system's Debian keyring.
+# APT_ARCH=NAME makes it use packages of another architecture.
 own_apt() {
 	kind=$1
 	shift
@@ -35,8 +36,8 @@ own_apt() {
 	{
 		apt-config dump | grep '^Acquire::'
 		cat <<-CONF
-		APT::Architecture "$(dpkg --print-architecture)";
-		APT::Architectures { "$(dpkg --print-architecture)"; };
+		APT::Architecture "${APT_ARCH:-$(dpkg --print-architecture)}";
+		APT::Architectures { "${APT_ARCH:-$(dpkg --print-architecture)}"; };
 		Acquire::AllowInsecureRepositories "false";
 		Acquire::GzipIndexes "true";
 		Acquire::Languages "none";
