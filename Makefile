@@ -10,7 +10,11 @@ Try it:
                   with 2; vm/exec './prog args' exits as the program does
 
 Use it:
-  make deb        build Debian packages of the patched kernel with Debian's configuration
+  make deb        build Debian packages of the patched kernel with Debian's configuration.
+                  FLAVOUR=amd64 chooses one; CONFIG=FILE uses your own, LSMOD=FILE only
+                  the modules listed there; BTF=0 leaves BTF out (docs/installing.md)
+  make repo       build them, and add them to the signed apt repository build/repo/apt;
+                  KEY=ID signs it with a key of yours
   make deb-test   install them in Debian 12 and Debian 13, boot both, run the tests there
   make image      build the kernel; the last line is the path of its bzImage
   make tree       create the patched source tree; the last line is its path
@@ -75,7 +79,7 @@ mail, pin and arches work on mainline/ instead of patches/, in build/mainline.
 endef
 
 O ?= build
-VERBS := help run shell exec deb deb-test image tree test test-all \
+VERBS := help run shell exec deb repo deb-test image tree test test-all \
 	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-arches bench-plots bench-all \
 	lint mutants coverage compare bisect kernels arches mainline test-arches clients fuzz export mail verify review rebase pin clean distclean
 .PHONY: $(VERBS)
@@ -131,7 +135,7 @@ tree export mail verify pin:
 	@scripts/series/$@
 deb-test lint mutants coverage compare bisect kernels arches mainline test-arches test-all:
 	@scripts/check/$@
-deb:
+deb repo:
 	@scripts/build/$@
 bench-arches:
 	@bench/arches
