@@ -15,7 +15,7 @@ Use it:
                   the modules listed there; BTF=0 leaves BTF out (docs/installing.md)
   make repo       build them, and add them to the signed apt repository build/repo/apt;
                   KEY=ID signs it with a key of yours
-  make deb-test   install them in Debian 12 and Debian 13, boot both, run the tests there
+  make deb-test   install the packages in Debian 12 and Debian 13, boot both, run the tests there
   make image      build the kernel; the last line is the path of its bzImage
   make tree       create the patched source tree; the last line is its path
 

@@ -99,6 +99,17 @@ record() {
 	cat "$OUT/.table" >"$1"
 }
 
+# replace_table DOCUMENT WORD: replaces what stands in a document between the comments
+# "<!-- WORD..." and "<!-- end of WORD..." with stdin.
+replace_table() {
+	awk -v word="$2" '
+		FNR == NR { table = table $0 "\n"; next }
+		index($0, "<!-- end of " word) == 1 { inside = 0 }
+		!inside { print }
+		index($0, "<!-- " word) == 1 { inside = 1; printf "%s", table }' - "$1" >"$OUT/.table"
+	cat "$OUT/.table" >"$1"
+}
+
 # The compiler cache, which does not depend on $OUT.
 use_ccache() {
 	export CCACHE_DIR="${CCACHE_DIR:-$OUT/ccache}" CCACHE_BASEDIR="$OUT" CCACHE_NOHASHDIR=1

@@ -23,19 +23,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-/* From linux/fs.h of Linux 6.7 and later. */
-#define PAGE_IS_GUARD (1 << 8)
-struct page_region {
-	uint64_t start, end, categories;
-};
-struct pm_scan_arg {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
-};
-#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
+#include "../pagemap-scan.h"
 
 #define LAST_PAGE 0x7ffffffff000UL
 #define TRIES 100000

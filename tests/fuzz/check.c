@@ -4,6 +4,8 @@
 
 #include <sys/stat.h>
 
+#include "../pagemap-scan.h"
+
 struct features have;
 
 void read_pagemap(struct run *r)
@@ -120,34 +122,24 @@ void check_pagemap(struct run *r)
 }
 
 /* PAGEMAP_SCAN for ranges of guards. */
-struct scan_region { uint64_t start, end, categories; };
-struct scan {
-	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	uint64_t inverted, mask, anyof, returned;
-};
-#define PAGEMAP_SCAN_	_IOWR('f', 16, struct scan)
-#define SCAN_PRESENT	(1 << 3)
-#define SCAN_SWAPPED	(1 << 4)
-#define SCAN_GUARD	(1 << 8)
-
-static int scan(int pagemap, char *from, char *to, struct scan_region *regions, unsigned nr)
+static int scan(int pagemap, char *from, char *to, struct page_region *regions, unsigned nr)
 {
-	struct scan arg = {
+	struct pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.start = (uintptr_t)from,
 		.end = (uintptr_t)to,
 		.vec = (uintptr_t)regions,
 		.vec_len = nr,
-		.mask = SCAN_GUARD,
-		.returned = SCAN_GUARD | SCAN_SWAPPED | SCAN_PRESENT,
+		.category_mask = PAGE_IS_GUARD,
+		.return_mask = PAGE_IS_GUARD | PAGE_IS_SWAPPED | PAGE_IS_PRESENT,
 	};
 
-	return ioctl(pagemap, PAGEMAP_SCAN_, &arg);
+	return ioctl(pagemap, PAGEMAP_SCAN, &arg);
 }
 
 static void check_scan(struct run *r)
 {
-	struct scan_region *regions = (void *)r->buffer;
+	struct page_region *regions = (void *)r->buffer;
 	int i, nr = scan(r->pagemap, r->base, r->base + r->pages * ps, regions, r->pages);
 	unsigned n = 0;
 
@@ -159,7 +151,7 @@ static void check_scan(struct run *r)
 		unsigned from = i < nr ? (regions[i].start - (uintptr_t)r->base) / ps : r->pages;
 		unsigned to = i < nr ? (regions[i].end - (uintptr_t)r->base) / ps : r->pages;
 
-		if (i < nr && regions[i].categories != (SCAN_GUARD | SCAN_SWAPPED)) {
+		if (i < nr && regions[i].categories != (PAGE_IS_GUARD | PAGE_IS_SWAPPED)) {
 			fail(r, "%s: PAGEMAP_SCAN: categories %#lx", describe(r, from),
 			     (long)regions[i].categories);
 			return;
@@ -316,7 +308,7 @@ void find_features(void)
 	char *page = mmap(NULL, 2 * ps, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
-	struct scan_region regions[2];
+	struct page_region regions[2];
 	uint64_t entry = 0;
 	unsigned n;
 

@@ -4,25 +4,11 @@
  * cannot be written to; after the guard is removed, the page must not be write-protected.
  */
 #define _GNU_SOURCE
-#include <linux/fs.h>
 #include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include "../pagemap-scan.h"
 #include "ktap.h"
 
-#ifndef PAGEMAP_SCAN
-#define PAGE_IS_WRITTEN		(1 << 1)
-#define PAGE_IS_PRESENT		(1 << 3)
-#define PM_SCAN_WP_MATCHING	(1 << 0)
-struct page_region {
-	__u64 start, end, categories;
-};
-struct pm_scan_arg {
-	__u64 size, flags, start, end, walk_end, vec, vec_len, max_pages;
-	__u64 category_inverted, category_mask, category_anyof_mask, return_mask;
-};
-#define PAGEMAP_SCAN		_IOWR('f', 16, struct pm_scan_arg)
-#endif
 #ifndef UFFD_FEATURE_WP_ASYNC
 #define UFFD_FEATURE_WP_ASYNC	(1 << 15)
 #endif
