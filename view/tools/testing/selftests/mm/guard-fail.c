@@ -360,7 +360,9 @@ TEST_F(failing, division_of_a_large_guard_loses_no_guard)
 			ASSERT_TRUE(is_guarded(mem + 2 * table));
 		} while (failed);
 		EXPECT_EQ(0, ret);
-		EXPECT_LE(1, failures);
+		/* REMOVE divides no VMA, but it divides a shared page table. */
+		if (divide[i] != remove_guards || guards_are_shared())
+			EXPECT_LE(1, failures);
 	}
 }
 
