@@ -22,6 +22,9 @@ Use it:
 Check it:
   make test       verify the series, build two kernels, run the tests
   make test-all   run the long tests and the other checks below as well; takes hours
+  make fresh      try `make run` and `make test` in a minimal Debian 12 and in a minimal
+                  Debian 13, with nothing installed but git and make; SUITE=trixie tries
+                  only that one
   make lint       run shellcheck, and checkpatch, sparse, kernel-doc and more on the series
   make fuzz SECONDS=600
                   compare random operations with a model; SEED=N starts with that seed,
@@ -79,7 +82,7 @@ mail, pin and arches work on mainline/ instead of patches/, in build/mainline.
 endef
 
 O ?= build
-VERBS := help run shell exec deb repo deb-test image tree test test-all \
+VERBS := help run shell exec deb repo deb-test image tree test test-all fresh \
 	bench bench-check bench-hold bench-table bench-peer bench-scale bench-size bench-arches bench-plots bench-all \
 	lint mutants coverage compare bisect kernels arches mainline test-arches clients fuzz export mail verify review rebase pin clean distclean
 .PHONY: $(VERBS)
@@ -104,6 +107,8 @@ exec:
 	@vm/exec "$$PROG"
 test:
 	@$(if $(ARCH),scripts/check/test-arches $(ARCH),scripts/check/test)
+fresh:
+	@scripts/check/fresh $(SUITE)
 bench:
 	@$(bench) || [ $$? = 3 ]
 bench-check:

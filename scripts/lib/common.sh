@@ -81,6 +81,15 @@ last() {
 	printf '%s\n' "$printed" | tail -n 1
 }
 
+# as_in_readme FILE: shows how this output of `make run` differs from the one in README.md,
+# apart from the figures, and fails if it does.
+as_in_readme() {
+	# shellcheck disable=SC2016 # the quotes of Markdown
+	sed -n '/^`make run` prints/,/^[A-Z]/s/^    //p' "$TOP/README.md" | figures >"$OUT/.expected"
+	figures <"$1" | diff "$OUT/.expected" - >&2
+}
+figures() { sed 's/[0-9][0-9.,]*/N/g; s/  */ /g; s/^ //; /^$/d'; }
+
 # room GIGABYTES: dies unless there is this much free space.
 room() {
 	free=$(df -Pk "$OUT" | awk 'NR == 2 { print int($4 / 1048576) }')
