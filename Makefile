@@ -101,7 +101,7 @@ run:
 shell:
 	@$(image) vm/shell "$$bz"
 exec:
-	@vm/exec "$$PROG"
+	@$(if $(PROG),,$(error give the program: make exec PROG='./prog args'))vm/exec "$$PROG"
 test:
 	@$(if $(ARCH),scripts/check/test-arches $(ARCH),scripts/check/test)
 bench:
