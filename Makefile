@@ -2,7 +2,9 @@
 # The make targets ("verbs").  The scripts in scripts/, vm/, bench/ and demo/ do the work.
 
 define HELP
-Try it:
+Times are for two idle processors.  Figures in GB are the growth of build/.
+
+Try it (the first of these builds the kernel: 15 minutes, 4 GB):
   make run        boot the patched kernel and show guard pages at work
   make shell      start a shell in the patched kernel
   make exec PROG='./prog args'
@@ -12,40 +14,50 @@ Try it:
 Use it:
   make deb        build Debian packages of the patched kernel with Debian's configuration.
                   FLAVOUR=amd64 chooses one; CONFIG=FILE uses your own, LSMOD=FILE only
-                  the modules listed there; BTF=0 leaves BTF out (docs/installing.md)
+                  the modules listed there; BTF=0 leaves BTF out (docs/installing.md).
+                  90 minutes, 20 GB; with BTF=0 45 minutes, 6 GB
   make repo       build them, and add them to the signed apt repository build/repo/apt;
-                  KEY=ID signs it with a key of yours
+                  KEY=ID signs it with a key of yours.  Takes as long as deb
   make deb-test   install the packages in Debian 12 and Debian 13, boot both, run the tests there
-  make image      build the kernel; the last line is the path of its bzImage
+  make image      build the kernel; the last line is the path of its bzImage.
+                  15 minutes, 4 GB the first time
   make tree       create the patched source tree; the last line is its path
 
 Check it:
-  make test       verify the series, build two kernels, run the tests
+  make test       verify the series, build two kernels, run the tests.
+                  45 minutes, 5 GB the first time
   make test-all   run the long tests and the other checks below as well; takes hours
+                  (docs/testing.md has times of each)
   make fresh      try `make run` and `make test` in a minimal Debian 12 and in a minimal
                   Debian 13, with nothing installed but git and make; SUITE=trixie tries
-                  only that one
-  make lint       run shellcheck, and checkpatch, sparse, kernel-doc and more on the series
+                  only that one.  Two hours
+  make lint       run shellcheck, and checkpatch, sparse, kernel-doc and more on the series.
+                  2 minutes
   make fuzz SECONDS=600
                   compare random operations with a model; SEED=N starts with that seed,
                   KERNEL=image uses the ordinary kernel instead of the debug kernel
   make mutants    add one bug at a time to the kernel: do the tests notice it?
+                  A kernel build, and the tests once for each of 289 bugs
   make coverage   list the lines of the series that the tests do not run
   make clients    run programs of Debian unstable (glibc, CRIU, OpenJDK, MariaDB, ...), and
                   git, sqlite3, python3 and gcc with a guarded allocator;
-                  NAMES='criu gdb' runs only these two
+                  NAMES='criu gdb' runs only these two.  3 GB of packages
   make compare    run the selftests, the fuzzer and the programs of tests/repro on mainline
                   (the newest kernel of Debian unstable) and on the series, and write the
-                  tables in docs/mainline.md
-  make bisect     build and boot the kernel after each patch
+                  tables in docs/mainline.md.  20 minutes and a kernel build, 2.5 GB
+  make bisect     build and boot the kernel after each patch.  40 minutes
   make kernels    run the selftests on other kernels: PREEMPT_RT, no swap, KCSAN, ...
-  make arches     compile the files the series touches for all architectures with a compiler
+                  Nine kernel builds, and a guest each
+  make arches     compile the files the series touches for all architectures with a
+                  compiler.  1 to 2 minutes for each of 51 configurations
   make mainline   test the fixes of mainline in mainline/: boot mainline without and with
-                  them; the program of each fix must fail first, and pass then
+                  them; the program of each fix must fail first, and pass then.
+                  Two kernel builds, two guests of a few minutes, 4 GB
   make test ARCH=NAME
                   run the selftests on an emulated machine of another architecture
                   (machines/)
-  make test-arches  run them on all these machines, and update the table in README.md
+  make test-arches  run them on all these machines, and update the table in README.md.
+                  18 kernel builds, and a guest each
 
 Measure it (docs/measuring.md):
   make bench      count instructions of the series and the unpatched base, and print them
@@ -104,7 +116,7 @@ run:
 shell:
 	@$(image) vm/shell "$$bz"
 exec:
-	@vm/exec "$$PROG"
+	@$(if $(PROG),,$(error give the program: make exec PROG='./prog args'))vm/exec "$$PROG"
 test:
 	@$(if $(ARCH),scripts/check/test-arches $(ARCH),scripts/check/test)
 fresh:
