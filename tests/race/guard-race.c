@@ -18,6 +18,8 @@
  * the same places.
  *
  * usage: guard-race [-s SECONDS] [-z SWAP-DEVICE]
+ *   SECONDS  how long the threads run, or up to a minute longer, until each kind of
+ *	      thread has had an effect
  *
  * Prints KTAP, with a test for each kind of thread.  A kind that this kernel does not
  * support is skipped, with the reason; a kind that never had an effect fails.
@@ -983,6 +985,7 @@ static const struct kind kinds[] = {
 
 #define NR_KINDS	ARRAY_SIZE(kinds)
 #define MAX_THREADS	(NR_KINDS * NR_INSTALLERS)
+#define EXTRA_SECONDS	60	/* for kinds of threads that had no effect yet */
 
 static struct tally *tally(struct thread *t)
 {
@@ -1143,6 +1146,18 @@ static void check_all(struct thread *t)
 		}
 }
 
+/* Has each kind of thread had an effect, or a reason to have none? */
+static bool all_had_effect(void)
+{
+	size_t k;
+
+	for (k = 0; k < NR_KINDS; k++)
+		if (!__atomic_load_n(&tallies[k].done, __ATOMIC_RELAXED) && !*tallies[k].skipped)
+			return false;
+	return true;
+}
+
+/* On a slow machine, a collapse may need longer than @seconds to succeed once. */
 static void run_all(uint64_t seed, unsigned seconds)
 {
 	static struct thread threads[MAX_THREADS];
@@ -1161,7 +1176,7 @@ static void run_all(uint64_t seed, unsigned seconds)
 			if (pthread_create(&threads[n].thread, NULL, run, &threads[n]))
 				errx(1, "cannot create a thread for %s", kinds[k].name);
 		}
-	for (i = 0; i < seconds && !*stop; i++)
+	for (i = 0; (i < seconds || (i < seconds + EXTRA_SECONDS && !all_had_effect())) && !*stop; i++)
 		sleep(1);
 	__atomic_store_n(stop, true, __ATOMIC_SEQ_CST);
 	for (i = 0; i < n; i++) {
