@@ -27,7 +27,7 @@ Check it:
   make test       verify the series, build two kernels, run the tests.
                   45 minutes, 5 GB the first time
   make test-all   run the long tests and the other checks below as well; takes hours
-                  (docs/testing.md has times of each)
+                  (docs/testing.md has the times of some)
   make fresh      try `make run` and `make test` in a minimal Debian 12 and in a minimal
                   Debian 13, with nothing installed but git and make; SUITE=trixie tries
                   only that one.  Two hours

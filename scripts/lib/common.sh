@@ -115,7 +115,8 @@ replace_table() {
 		FNR == NR { table = table $0 "\n"; next }
 		index($0, "<!-- end of " word) == 1 { inside = 0 }
 		!inside { print }
-		index($0, "<!-- " word) == 1 { inside = 1; printf "%s", table }' - "$1" >"$OUT/.table"
+		index($0, "<!-- " word) == 1 { inside = found = 1; printf "%s", table }
+		END { exit inside || !found }' - "$1" >"$OUT/.table" || die "$1 lacks a comment about \"$2\", or the table is empty"
 	cat "$OUT/.table" >"$1"
 }
 
