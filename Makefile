@@ -49,9 +49,9 @@ Check it:
   make kernels    run the selftests on other kernels: PREEMPT_RT, no swap, KCSAN, ...
                   Nine kernel builds, and a guest each
   make arches     compile the files the series touches for all architectures with a
-                  compiler.  1 to 2 minutes for each of 51 configurations
-  make mainline   test the fixes of mainline in mainline/: boot mainline without and with
-                  them; the program of each fix must fail first, and pass then.
+                  compiler.  1 to 2 minutes for each of 42 configurations
+  make mainline   test the fixes for mainline in mainline/: boot mainline without and with
+                  them; the program of a fix must fail without it, and pass with it.
                   Two kernel builds, two guests of a few minutes, 4 GB
   make test ARCH=NAME
                   run the selftests on an emulated machine of another architecture
