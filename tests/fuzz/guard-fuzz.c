@@ -614,7 +614,7 @@ static struct tables count_tables(void)
 enum verdict { PASS, FAIL, SKIP };
 
 /*
- * One more test: a run with a large arena that shares no page table and cuts none does
+ * One more test: a run with a large arena that shares no page table, or cuts none, does
  * not test what it is there for.
  */
 static enum verdict report_tables(struct tables before, unsigned test, unsigned large)
