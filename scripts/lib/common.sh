@@ -108,7 +108,7 @@ record() {
 	cat "$OUT/.table" >"$1"
 }
 
-# replace_table DOCUMENT WORD: replaces what stands in a document between the comments
+# replace_table DOCUMENT WORD: replaces the lines of a document between the comments
 # "<!-- WORD..." and "<!-- end of WORD..." with stdin.
 replace_table() {
 	awk -v word="$2" '

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# The kernel that `make deb` builds, as these variables describe it.  Sourced after
-# common.sh.
+# Functions for the kernel that `make deb` builds.  These variables describe the kernel.
+# Sourced after common.sh.
 #   FLAVOUR=NAME   Debian's configuration of this name; cloud-amd64 unless given
 #   CONFIG=FILE    this configuration instead, for example /boot/config-$(uname -r)
 #   LSMOD=FILE     only the modules that this output of lsmod lists
@@ -72,8 +72,8 @@ configure() (
 	tree=$1 dir=$2
 	mkdir -p "$dir"
 	given_config >"$dir/.config"
-	# The kernel signs its modules with a key that the build creates.  A configuration of
-	# /boot also names a file of Debian's keys, which the source does not have.
+	# The build signs the modules with a key that it creates.  A configuration of /boot
+	# also names a file of Debian's keys, which the source does not have.
 	"$tree/scripts/config" --file "$dir/.config" --set-str MODULE_SIG_KEY certs/signing_key.pem \
 		--set-str SYSTEM_TRUSTED_KEYS '' --set-str LOCALVERSION ''
 	if [ "${BTF:-1}" = 0 ]; then
