@@ -9,11 +9,15 @@
  * with the guards of a VMA, for fork and populate, the third with requests.
  *
  * Installing takes one pass over the range.  Empty entries become markers.  As
- * long as all entries are empty, nothing else is needed: no mmu notifier, and a TLB
- * flush only if another task may have zapped a page table and not flushed yet.  At
- * the first entry that maps something, the walk stops and sets up an mmu_gather
- * and a notifier.  Then the zap exchanges mapped pages for markers under the page
- * table lock, so a page that is faulted in first is just one more to exchange.
+ * long as all entries are empty, nothing else is needed: no mmu notifier, and a
+ * TLB flush only if another task may have zapped a page table and not flushed
+ * yet.  At the first entry that maps something, the walk stops, and the request
+ * sets up an mmu_gather and a notifier.  Then the zap exchanges mapped pages
+ * for markers under the page table lock, so a page that is faulted in first is
+ * just one more to exchange.
+ *
+ * Where the range covers all that a PMD entry maps, the entry may share a page
+ * table of guards: see mm/guard_table.c.
  *
  * See Documentation/userspace-api/guard_pages.rst for the interface.
  */
@@ -113,8 +117,8 @@ unsigned int guard_pte_batch(pte_t *pte, unsigned int max_nr)
  * @pte:	the first entry
  * @nr:		the number of entries, all in one page table
  *
- * The caller has noted in the VMA that it may hold guards, or has copied a VMA in
- * which that is noted.
+ * The caller notes in the VMA that it may hold guards before anybody else can
+ * see them, or has copied a VMA in which that is noted.
  *
  * Context: The page table lock is held, or nobody else can reach the table yet.
  */
@@ -232,12 +236,12 @@ __install_guard_ptes(struct vm_area_struct *vma, unsigned long addr, pte_t *pte,
  * @pte:	the first entry
  * @nr:		the number of entries, at least one, all in one page table
  *
- * Stops at the first entry that is neither empty nor a guard.  An entry may have
- * been emptied by somebody who has not flushed the TLB yet: see
+ * Stops at the first entry that is neither empty nor a guard.  An entry may
+ * have been emptied by somebody who has not flushed the TLB yet: see
  * tlb_flush_zapped().
  *
- * Context: The page table lock is held, and the mmap or VMA lock, for reading at
- * least.
+ * Context: The page table lock is held, and the mmap or VMA lock, for reading
+ * at least.
  *
  * Return: how many entries from @pte on are guards now, 0 to @nr.
  */
@@ -250,7 +254,7 @@ unsigned int install_guard_ptes(struct vm_area_struct *vma, unsigned long addr,
 /* Why a walk of fork or populate ends, other than by an error. */
 enum guard_walk_end {
 	GUARD_FOUND = 1,	/* There is a guard. */
-	GUARD_NOT_FOUND,	/* Something else than a guard, or a gap. */
+	GUARD_NOT_FOUND,	/* Something other than a guard, or a gap. */
 	GUARD_RESCHED,		/* The CPU is needed, or the task is to die. */
 	GUARD_NO_TABLE,		/* The new page table has been removed again. */
 };
@@ -325,7 +329,10 @@ static const struct pte_table_ops copy_guards_ops = {
 	.alloc		= true,
 };
 
-/* The shared page table maps *@addr.  Copy its guards, and advance *@addr past them. */
+/*
+ * The shared page table maps *@addr.  Copy its guards, and advance *@addr past
+ * them.
+ */
 static int copy_shared_guards(struct vm_area_struct *dst_vma,
 			      struct vm_area_struct *src_vma, pmd_t *src_pmd,
 			      unsigned long *addr)
@@ -342,7 +349,10 @@ static int copy_shared_guards(struct vm_area_struct *dst_vma,
 	return 0;
 }
 
-/* Another page table maps *@addr.  Copy its guards, and advance *@addr to its end. */
+/*
+ * Another page table maps *@addr.  Copy its guards, and advance *@addr to its
+ * end.
+ */
 static int copy_own_guards(struct vm_area_struct *dst_vma,
 			   struct vm_area_struct *src_vma, unsigned long *addr)
 {
@@ -359,12 +369,12 @@ static int copy_own_guards(struct vm_area_struct *dst_vma,
  * @dst_vma:	the child's VMA
  * @src_vma:	the parent's VMA
  *
- * Page faults bring back the pages of a file, but not guards.  The child gets page
- * tables only where there are guards.
+ * Page faults bring back the pages of a file, but not guards.  The child gets
+ * page tables only where there are guards.
  *
- * Context: Process context; both mmap_locks are held for writing and @src_vma is
- * write-locked, so guards neither come nor go, and a page table that holds one
- * stays.  May sleep.
+ * Context: Process context; both mmap_locks are held for writing and @src_vma
+ * is write-locked, so guards neither come nor go, and a page table that holds
+ * one stays.  May sleep.
  *
  * Return: 0, or -%ENOMEM if a page table could not be allocated.
  */
@@ -441,8 +451,8 @@ static const struct pte_table_ops skip_guards_ops = {
  *
  * Context: Process context; the mmap_lock is held.
  *
- * Return: where the guards end, which is @start if there is none now.  @end if the
- * VMA has never had one.
+ * Return: where the guards end, which is @start if there is none now.  @end if
+ * the VMA has never had one.
  */
 unsigned long skip_guards(struct vm_area_struct *vma, unsigned long start,
 			  unsigned long end)
@@ -456,15 +466,15 @@ unsigned long skip_guards(struct vm_area_struct *vma, unsigned long start,
 }
 
 /*
- * The result of a step of a request, if it is neither 0 nor an error.  Except after
- * GUARD_DONE, the request continues at guard_request.addr.
+ * The result of a step of a request, if it is neither 0 nor an error.  Except
+ * after GUARD_DONE, the request continues at guard_request.addr.
  */
 enum guard_state {
 	GUARD_DONE = 1,		/* No range is left. */
 	GUARD_NEXT_RANGE,	/* Another range is the current one. */
-	GUARD_POPULATED,	/* A page is mapped there: see guard_replace(). */
-	GUARD_SHARED,		/* The shared page table is there: see guard_remove_shared(). */
-	GUARD_PAUSE,		/* The lock has to be released: see guard_pause(). */
+	GUARD_POPULATED,	/* A page is mapped: see guard_replace(). */
+	GUARD_SHARED,		/* Shared table: see guard_remove_shared(). */
+	GUARD_PAUSE,		/* Release the lock: see guard_pause(). */
 	GUARD_MMAP_LOCK,	/* The request needs the mmap_lock. */
 	GUARD_UNLOCKED,		/* userfaultfd has released the mmap_lock. */
 };
@@ -472,13 +482,15 @@ enum guard_state {
 /**
  * struct guard_request - state of one madvise() or process_madvise() request
  * @mm:		the caller's address space
- * @ranges:	the current range and those that follow, NULL if there is only one
+ * @ranges:	the current range and those that follow, NULL if there is only
+ *		one
  * @lock:	the lock that is held: of a VMA, or the mmap_lock
  * @addr:	the request is complete below this address
  * @end:	end of the current range (exclusive)
  * @zap_seq:	the latest number of a zap in the page tables below @addr, see
  *		pte_zap_seq()
- * @notified:	userfaultfd monitors know that memory below this address is removed
+ * @notified:	userfaultfd monitors know that memory below this address is
+ *		removed
  * @behavior:	MADV_GUARD_INSTALL or MADV_GUARD_REMOVE
  * @hole:	part of the range below @addr is not mapped
  */
@@ -546,9 +558,9 @@ static bool guard_range_in_vma(struct guard_request *req,
 }
 
 /*
- * Device DAX may map a page of the size of a PUD, which the walk would take for a
- * page table.  File systems never do: they map DAX files with dax_iomap_fault(), by
- * PTEs and PMDs.
+ * Device DAX may map a page of the size of a PUD, which the walk would take for
+ * a page table.  File systems never do: they map DAX files with
+ * dax_iomap_fault(), by PTEs and PMDs.
  */
 static bool may_map_puds(struct vm_area_struct *vma)
 {
@@ -569,8 +581,8 @@ static bool guard_vma_allowed(struct vm_area_struct *vma, int behavior)
 
 /*
  * Does the lock have to be released before the request continues?  Called after
- * each page table, VMA and range.  All other tasks that map or unmap memory in the
- * process may wait behind the one that waits for the lock.
+ * each page table, VMA and range.  All other tasks that map or unmap memory in
+ * the process may wait behind the one that waits for the lock.
  */
 static int guard_pause(struct guard_request *req)
 {
@@ -583,10 +595,11 @@ static int guard_pause(struct guard_request *req)
 }
 
 /*
- * A CPU may still have a translation for an entry that is empty, or that is a guard
- * which another thread has just installed.  When the call returns, no CPU may reach
- * the old page.  The number is read under the page table lock, so it is that of
- * the zap that emptied the entry, unless that has flushed, or a later one.
+ * A CPU may still have a translation for an entry that is empty, or that is a
+ * guard which another thread has just installed.  When the request returns, no
+ * CPU may reach the old page.  @seq was read under the page table lock.  So it
+ * is the number of the zap that emptied the entry, or a later one.  A zap that
+ * flushed under that lock leaves no number, and needs no flush.
  */
 static void guard_note_zap_seq(struct guard_request *req, unsigned long seq)
 {
@@ -628,8 +641,8 @@ static __always_inline void guard_remove_ptes(struct guard_request *req,
 }
 
 /*
- * Set the next range.  Returns 0 if it follows the previous one in the same page table,
- * and the locks may be kept.
+ * Set the next range.  Returns 0 if it follows the previous one in the same
+ * page table, and the locks may be kept.
  */
 static int guard_next_range_in_table(struct guard_request *req,
 				     struct vm_area_struct *vma)
@@ -637,7 +650,10 @@ static int guard_next_range_in_table(struct guard_request *req,
 	unsigned long last = req->end;
 	int err = guard_next_range(req);
 
-	/* Only ranges that ascend: one hold of the lock processes an entry once at most. */
+	/*
+	 * Only ranges that ascend: one hold of the lock processes an entry once
+	 * at most.
+	 */
 	if (err != GUARD_NEXT_RANGE || req->addr < last ||
 	    req->end > pte_table_end(last - 1, vma->vm_end) ||
 	    !guard_range_in_vma(req, vma))
@@ -645,14 +661,16 @@ static int guard_next_range_in_table(struct guard_request *req,
 	return guard_pause(req);
 }
 
-/* How many ranges one hold of a page table lock may process, besides the first. */
+/*
+ * How many ranges one hold of a page table lock may process, besides the first.
+ */
 #define GUARD_RANGES_LOCKED 32
 
 /*
- * The current range is complete.  @pte is the entry that follows it, in a page table
- * that is locked.  Process the ranges that follow in the same table.  Never returns 0,
- * because the walk must not continue after the request has moved on.  Out of line,
- * because most requests have one range only.
+ * The current range is complete.  @pte is the entry that follows it, in a page
+ * table that is locked.  Process the ranges that follow in the same table.
+ * Never returns 0, because the walk must not continue after the request has
+ * moved on.  Out of line, because most requests have one range only.
  */
 static noinline int guard_ranges_in_table(struct guard_request *req,
 					  struct vm_area_struct *vma, pte_t *pte)
@@ -702,7 +720,7 @@ static int guard_install_no_table(unsigned long addr, unsigned long end,
 	return GUARD_POPULATED;
 }
 
-/* Whole page tables of guards are not made, but shared. */
+/* Let empty PMD entries share one page table of guards. */
 static int guard_install_whole(struct vm_area_struct *vma, pmd_t *pmd,
 			       unsigned long addr, unsigned long *end, void *private)
 {
@@ -723,8 +741,8 @@ static const struct pte_table_ops guard_install_ops = {
 };
 
 /*
- * While pages wait in an mmu_gather, no page table is allocated: within the limit of
- * the memcg there may be no other memory than these pages.
+ * While pages wait in an mmu_gather, no page table is allocated: within the
+ * limit of the memcg there may be no other memory than these pages.
  */
 static const struct pte_table_ops guard_fill_ops = {
 	.pte_table	= guard_install_table,
@@ -732,11 +750,15 @@ static const struct pte_table_ops guard_fill_ops = {
 };
 
 /*
- * Install guards from req->addr, where a page is mapped, to @end.  The zap and the
- * walk take turns: the zap frees pages and leaves guards in their place, to the end
- * of the page table; the walk fills empty entries until it finds the next page, or
- * no page table.  If the zap finds no page table either, the pages in the gather are
- * freed, and the walk allocates page tables as far as the next page.
+ * Install guards from req->addr, where a page is mapped, to the end of the
+ * current range or of @vma.  The zap and the walk take turns: the zap frees
+ * pages and leaves guards in their place, to the end of the page table; the
+ * walk fills empty entries until it finds the next page, or no page table.  If
+ * the zap finds no page table either, the pages in the gather are freed, and
+ * the walk allocates page tables as far as the next page.
+ *
+ * Returns GUARD_NEXT_RANGE if the next page is in a later range, about which
+ * the mmu notifiers must be told first.
  */
 static int guard_replace(struct guard_request *req, struct vm_area_struct *vma,
 			 struct mmu_gather *tlb)
@@ -771,7 +793,10 @@ static int guard_replace(struct guard_request *req, struct vm_area_struct *vma,
 	} while (err == GUARD_POPULATED && req->addr < end);
 
 	mmu_notifier_invalidate_range_end(&range);
-	/* A page is mapped in a later range, which the notifiers do not know about. */
+	/*
+	 * A page is mapped in a later range, which the notifiers do not know
+	 * about.
+	 */
 	return err == GUARD_POPULATED ? GUARD_NEXT_RANGE : err;
 }
 
@@ -823,11 +848,12 @@ static const struct pte_table_ops guard_remove_ops = {
 };
 
 /*
- * Remove guards from req->addr, where the walk has met the shared page table, to @end.
- * The entries of whole page tables are emptied.  Where a part of a table remains, it
- * gets a table of its own, and the walk continues.  Another task may have replaced the
- * shared table meanwhile.  Then only the walk continues.  Out of line: small guards have
- * tables of their own.
+ * Remove guards from req->addr, where the walk has met the shared page table,
+ * to @end.  If the range covers all that a PMD entry maps, the entry is
+ * emptied.  If it covers a part, the entry gets a page table of its own, from
+ * which the walk removes the guards.  If another task has replaced the shared
+ * table meanwhile, the walk just continues.  Out of line, because only large
+ * guards make the walk meet the shared table.
  */
 static noinline int guard_remove_shared(struct guard_request *req,
 					struct vm_area_struct *vma, unsigned long end)
@@ -868,10 +894,10 @@ static __always_inline int guard_remove(struct guard_request *req,
 }
 
 /*
- * Install or remove guards in the part of the range that @vma maps.  If it maps all
- * of the range, continue with the ranges that follow, as long as they are in @vma:
- * they share the lock, and @tlb if there is one.  Inline, because without @tlb there is
- * much less to do.
+ * Install or remove guards in the part of the range that @vma maps.  If it maps
+ * all of the range, continue with the ranges that follow, as long as they are
+ * in @vma: they share the lock, and @tlb if there is one.  Inline, because
+ * without @tlb there is much less to do.
  */
 static __always_inline int guard_ranges(struct guard_request *req,
 					struct vm_area_struct *vma,
@@ -896,9 +922,10 @@ static __always_inline int guard_ranges(struct guard_request *req,
 }
 
 /*
- * Out of line: the mmu_gather is large, and most guards are installed where nothing
- * is mapped yet.  The gather is finished before the lock is released.  Otherwise
- * another mapping could take the address while the TLB still has the old pages.
+ * Out of line: the mmu_gather is large, and most guards are installed where
+ * nothing is mapped yet.  The gather is finished before the lock is released.
+ * Otherwise another mapping could take the address while the TLB still has the
+ * old pages.
  */
 static noinline int guard_ranges_populated(struct guard_request *req,
 					   struct vm_area_struct *vma)
@@ -919,8 +946,8 @@ static noinline int guard_ranges_populated(struct guard_request *req,
 }
 
 /*
- * Install or remove guards in @vma, see guard_ranges().  Returns 0 if the request
- * continues in another VMA.
+ * Install or remove guards in @vma, see guard_ranges().  Returns 0 if the
+ * request continues in another VMA.
  */
 static int guard_vma(struct guard_request *req, struct vm_area_struct *vma)
 {
@@ -976,7 +1003,9 @@ static int guard_walk_vmas(struct guard_request *req)
 			req->addr = vma->vm_start;
 		}
 		err = guard_vma(req, vma);
-		/* The range is complete: the next one tries the VMA lock again. */
+		/*
+		 * The range is complete: the next one tries the VMA lock again.
+		 */
 		if (err || req->addr != vma->vm_end)
 			return err;
 		err = guard_pause(req);
@@ -1009,7 +1038,10 @@ static int guard_run(struct guard_request *req)
 {
 	int err;
 
-	/* Numbers wrap: begin near to those that may need a flush, with one that does not. */
+	/*
+	 * Numbers wrap, so 0 would not do.  Begin with a number that is close
+	 * to the current ones, and that needs no flush.
+	 */
 	req->zap_seq = READ_ONCE(req->mm->tlb_seq_done) - TLB_SEQ_STEP;
 
 	for (;;) {
@@ -1034,8 +1066,8 @@ static int guard_run(struct guard_request *req)
  * @len:	length of the range in bytes, rounded up to whole pages
  * @behavior:	MADV_GUARD_INSTALL or MADV_GUARD_REMOVE
  *
- * Installs or removes guards wherever the range is mapped, in ascending order, up
- * to the first VMA that is refused.
+ * Installs or removes guards wherever the range is mapped, in ascending order,
+ * up to the first VMA that is refused.
  *
  * Context: Process context, without locks.  May sleep.
  *
@@ -1044,8 +1076,8 @@ static int guard_run(struct guard_request *req)
  * * -%EINTR: a fatal signal is pending
  * * -%EINVAL: the range is invalid, or a VMA cannot have guards; the range is
  *   complete up to that VMA
- * * -%ENOMEM: part of the range is not mapped, and the rest is complete; or there
- *   is no memory for page tables
+ * * -%ENOMEM: part of the range is not mapped, and the rest is complete; or
+ *   there is no memory for page tables
  * * -%EPERM: a VMA is sealed; the range is complete up to that VMA
  */
 int madvise_guard(struct mm_struct *mm, unsigned long start, size_t len,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Guard pages: what mm/guard.c offers to the rest of mm/, and what mm/memory.c and
- * mm/huge_memory.c offer to it.
+ * Guard pages: what mm/guard.c offers to the rest of mm/, and what mm/memory.c
+ * and mm/huge_memory.c offer to it.
  *
- * A guard page is a page table entry with a marker (PTE_MARKER_GUARD).  An access
- * to it raises SIGSEGV.
+ * A guard page is a page table entry with a marker (PTE_MARKER_GUARD).  An
+ * access to it raises SIGSEGV.
  */
 #ifndef __MM_GUARD_H
 #define __MM_GUARD_H
@@ -14,8 +14,9 @@
 
 /*
  * A guard has the soft-dirty bit, because the page has changed.  A checkpointer
- * that does not know guards would otherwise take the entry for a page that is
- * swapped out and unchanged, and restore the data that the guard discarded.
+ * that does not know about guards would otherwise take the entry for a page
+ * that is swapped out and unchanged, and restore the data that the guard
+ * discarded.
  */
 static inline pte_t make_guard_pte(void)
 {
@@ -28,7 +29,10 @@ static inline bool is_guard_pte(pte_t pte)
 	return pte_same(pte, make_guard_pte()) || is_guard_pte_marker(pte);
 }
 
-/* Is the guard at @pte a run of its own?  If it is the @last entry, none follows it. */
+/*
+ * Is the guard at @pte a run of its own?  If it is the @last entry, none
+ * follows it.
+ */
 static inline bool guard_is_alone(pte_t *pte, bool last)
 {
 	return last || !is_guard_pte(ptep_get(pte + 1));
@@ -60,9 +64,10 @@ int madvise_guard_ranges(struct mm_struct *mm, struct iov_iter *ranges,
 			 int behavior);
 
 /*
- * May the page table of @pte hold guards?  The caller holds its lock, or keeps guards
- * from being installed: then "no" stays true.  While a table is deposited for a huge
- * page, list pointers may occupy the word.  They read as "maybe" afterwards.
+ * May the page table of @pte hold guards?  The caller holds its lock, or keeps
+ * guards from being installed: then "no" stays true.  While a table is
+ * deposited for a huge page, list pointers may occupy the word.  They read as
+ * "maybe" afterwards.
  */
 #if defined(CONFIG_SPLIT_PTE_PTLOCKS) && !defined(CONFIG_HIGHPTE)
 static inline bool pte_table_maybe_guard(pte_t *pte)
@@ -71,8 +76,8 @@ static inline bool pte_table_maybe_guard(pte_t *pte)
 }
 
 /*
- * Called under the page table lock, or before anybody else can reach the table.  Tables
- * that share a struct page (powerpc) store the same value.
+ * Called under the page table lock, or before anybody else can reach the table.
+ * Tables that share a struct page (powerpc) store the same value.
  */
 static inline void pte_table_set_maybe_guard(pte_t *pte)
 {
@@ -90,13 +95,18 @@ static inline void pte_table_set_maybe_guard(pte_t *pte)
 #endif
 
 #ifdef CONFIG_GUARD_TABLE
-/* Is the entry in the shared page table of guards?  Then nothing may be stored to it. */
+/*
+ * Is the entry in the shared page table of guards?  Then nothing may be stored
+ * to it.
+ */
 static inline bool pte_in_guard_table(struct mm_struct *mm, pte_t *pte)
 {
 	return PTR_ALIGN_DOWN(pte, PAGE_SIZE) == READ_ONCE(mm->guard_table);
 }
 
 bool guard_table_get(struct mm_struct *mm);
+bool guard_table_adopt(struct mm_struct *mm, pgtable_t page);
+void guard_table_protect(struct mm_struct *mm);
 void guard_table_free(struct mm_struct *mm);
 bool guard_table_populate_locked(struct vm_area_struct *vma, pmd_t *pmd);
 unsigned long guard_table_populate(struct vm_area_struct *vma, pmd_t *pmd,
@@ -119,6 +129,15 @@ static inline bool pte_in_guard_table(struct mm_struct *mm, pte_t *pte)
 static inline bool guard_table_get(struct mm_struct *mm)
 {
 	return false;
+}
+
+static inline bool guard_table_adopt(struct mm_struct *mm, pgtable_t page)
+{
+	return false;
+}
+
+static inline void guard_table_protect(struct mm_struct *mm)
+{
 }
 
 static inline void guard_table_free(struct mm_struct *mm)

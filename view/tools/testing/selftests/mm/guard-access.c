@@ -322,7 +322,7 @@ FIXTURE(probes)
 	volatile short *counter;
 };
 
-/* In the file: the code, and behind it the data. */
+/* In the file: the code, and the data after it. */
 #define FIRST_PROBE		0
 #define SECOND_PROBE		64
 #define COUNTER			16
@@ -446,7 +446,7 @@ TEST_F(probes, counter_guarded_and_back_leaves_no_breakpoint)
 	EXPECT_EQ(0, *self->counter);
 }
 
-TEST_F(probes, what_was_not_counted_is_not_taken_off)
+TEST_F(probes, uncounted_probe_is_not_subtracted)
 {
 	int first, second;
 
@@ -533,7 +533,7 @@ TEST_F(probes, other_faults_of_code_are_errors)
 	ASSERT_EQ(0, guard_install(self->code + psize(), psize()));
 	event = probe_without_page(self->path, self->code);
 	if (event == -EOPNOTSUPP)
-		SKIP(return, "no minor faults of shared memory for userfaultfd");
+		SKIP(return, "userfaultfd has no minor faults for shared memory");
 	EXPECT_EQ(-EFAULT, event);
 }
 
@@ -544,7 +544,7 @@ TEST_F(probes, other_faults_of_counters_are_errors)
 	ASSERT_EQ(0, guard_install(self->data + psize(), psize()));
 	event = probe_without_page(self->path, self->data);
 	if (event == -EOPNOTSUPP)
-		SKIP(return, "no minor faults of shared memory for userfaultfd");
+		SKIP(return, "userfaultfd has no minor faults for shared memory");
 	EXPECT_EQ(-EFAULT, event);
 	EXPECT_FALSE(has_breakpoint(self->code));
 }
@@ -669,7 +669,7 @@ TEST_F(hmm, device_cannot_access_a_guard)
 }
 
 /* The device has mapped the page, and must be told that it is gone. */
-TEST_F(hmm, device_loses_what_becomes_a_guard)
+TEST_F(hmm, device_loses_a_page_that_becomes_a_guard)
 {
 	char *page = self->mem + psize(), *buf = map_small(1);
 

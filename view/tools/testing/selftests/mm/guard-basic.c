@@ -132,8 +132,11 @@ TEST(install_creates_upper_page_tables)
 	size_t size = table_size() * (psize() / sizeof(long));
 	char *mem;
 
-	if (sizeof(long) < 8 || table_size() > MAX_HUGE)
-		SKIP(return, "the address space is too small for that");
+	if (sizeof(long) < 8)
+		SKIP(return, "needs a 64-bit address space");
+	if (table_size() > MAX_HUGE)
+		SKIP(return, "a page table maps %zu MiB, too much for this test",
+		     table_size() >> 20);
 	mem = map_at(reserve(size, size, 0) + size / 2, psize(), PROT_READ | PROT_WRITE);
 	ASSERT_NE(MAP_FAILED, mem);
 	ASSERT_EQ(0, guard_install(mem, psize()));
@@ -187,7 +190,7 @@ TEST(install_frees_a_page_that_is_alone)
 
 	fill(mem, 1, 0);
 	if (!(pagemap(mem) & PM_MMAP_EXCLUSIVE))
-		SKIP(return, "pagemap does not tell what is mapped once");
+		SKIP(return, "pagemap does not show which pages are mapped only once");
 	for (page = mem; page < mem + pages(NR_SMALL); page += psize()) {
 		ASSERT_EQ(0, advise(mem, pages(NR_SMALL), MADV_DONTNEED));
 		fill(page, 1, 0);
@@ -355,7 +358,7 @@ FIXTURE_SETUP(far)
 	for (i = 0; i < variant->level && slot <= max / entries; i++)
 		slot *= entries;
 	if (i < variant->level)
-		SKIP(return, "the address space is too small for that");
+		SKIP(return, "the address space is too small for four such tables");
 	/* Only a hint makes the kernel use all of a large address space. */
 	if (variant->level == 4)
 		hint = (char *)slot;
@@ -789,7 +792,7 @@ TEST_F(guard, mremap_moves_a_part_with_its_guards)
 	EXPECT_EQ(1, guarded(self->mem, 1));
 	EXPECT_EQ(nr - 3, guarded(self->mem + pages(3), nr - 3));
 	/*
-	 * The VMA flag must have moved too, or fork() would not copy the
+	 * The note of the VMA must have moved too, or fork() would not copy the
 	 * guards.
 	 */
 	EXPECT_TRUE(child_sees_guards(to, 2, 2));

@@ -162,7 +162,7 @@ TEST_F(failing, mremap_puts_guards_back)
 /*
  * A call that runs out of memory leaves guards in the part it has processed,
  * leaves the rest unchanged, and can be repeated. The range begins in the middle of
- * the first page table, and a VMA ends in the middle of the second, so that none of
+ * the first page table, and a VMA ends in the middle of the second, so neither of
  * the two can be shared. The last two page tables exist and hold data.
  */
 TEST_F(failing, install_leaves_guards_or_nothing)
@@ -209,6 +209,30 @@ TEST_F(failing, install_leaves_guards_or_nothing)
 	/* One failure for each missing page table, in order. */
 	EXPECT_LE(2, failures);
 	EXPECT_LE(1, nothing);
+}
+
+/*
+ * The page table that is deposited for the huge page takes the guards. The process has
+ * no shared page table yet.
+ */
+TEST_F(failing, install_over_a_huge_page_allocates_nothing)
+{
+	const size_t len = read_pmd_pagesize();
+	char *mem;
+	int ret;
+
+	if (!len || len > self->len || !thp_is_enabled())
+		SKIP(return, "there are no huge pages of up to %zu MiB", self->len >> 20);
+	mem = map_at(self->mem, len, PROT_READ | PROT_WRITE);
+	ASSERT_EQ(0, advise(mem, len, MADV_HUGEPAGE));
+	fill(mem, 1, 0);
+	if (!mapped_huge(mem, len))
+		SKIP(return, "no huge page was allocated");
+	fail_nth(self->fd, 1);
+	ret = guard_install(mem, len);
+	EXPECT_FALSE(has_failed(self->fd));
+	EXPECT_EQ(0, ret);
+	EXPECT_EQ(len / psize(), guarded(mem, len / psize()));
 }
 
 /*
@@ -492,8 +516,11 @@ static void expect_in_cgroup(struct __test_metadata *_metadata,
 
 	if (geteuid())
 		SKIP(return, "needs root, for a cgroup");
-	if (sizeof(long) < 8 || table_size() > MAX_HUGE)
-		SKIP(return, "the address space is too small for that");
+	if (sizeof(long) < 8)
+		SKIP(return, "needs a 64-bit address space");
+	if (table_size() > MAX_HUGE)
+		SKIP(return, "a page table maps %zu MiB, too much for this test",
+		     table_size() >> 20);
 	failed = with_cgroup(test);
 	if (failed < 0)
 		SKIP(return, "no cgroup v2 with the memory controller");

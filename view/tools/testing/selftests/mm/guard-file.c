@@ -162,22 +162,22 @@ TEST(sealed_memfd_can_be_guarded)
 }
 
 /* Every access raises SIGBUS, because there is no page in the file. */
-static bool is_behind_the_end(char *page)
+static bool is_beyond_the_end(char *page)
 {
 	return touch(page, READ).sig == SIGBUS && touch(page, WRITE).sig == SIGBUS;
 }
 
-TEST_F(file, guard_behind_the_end_of_the_file)
+TEST_F(file, guard_beyond_the_end_of_the_file)
 {
 	ASSERT_EQ(0, ftruncate(under_test.fd, pages(4)));
-	ASSERT_EQ(12, count(self->mem + pages(4), 12, is_behind_the_end));
+	ASSERT_EQ(12, count(self->mem + pages(4), 12, is_beyond_the_end));
 	ASSERT_EQ(0, guard_install(self->mem + pages(2), pages(8)));
 	EXPECT_EQ(8, guarded(self->mem + pages(2), 8));
-	EXPECT_EQ(6, count(self->mem + pages(10), 6, is_behind_the_end));
+	EXPECT_EQ(6, count(self->mem + pages(10), 6, is_beyond_the_end));
 	EXPECT_TRUE(child_sees_guards(self->mem, 10, 8));
 	ASSERT_EQ(0, guard_remove(self->mem, pages(NR_SMALL)));
 	EXPECT_EQ(4, fresh(self->mem, 4, 0));
-	EXPECT_EQ(12, count(self->mem + pages(4), 12, is_behind_the_end));
+	EXPECT_EQ(12, count(self->mem + pages(4), 12, is_beyond_the_end));
 }
 
 /*
@@ -192,8 +192,8 @@ TEST_F(file, truncate_keeps_guards)
 	ASSERT_EQ(0, ftruncate(under_test.fd, pages(4)));
 	EXPECT_EQ(4, guarded(self->mem + pages(2), 4));
 	EXPECT_EQ(2, guarded(self->mem + pages(10), 2));
-	EXPECT_EQ(4, count(self->mem + pages(6), 4, is_behind_the_end));
-	EXPECT_EQ(4, count(self->mem + pages(12), 4, is_behind_the_end));
+	EXPECT_EQ(4, count(self->mem + pages(6), 4, is_beyond_the_end));
+	EXPECT_EQ(4, count(self->mem + pages(12), 4, is_beyond_the_end));
 	EXPECT_EQ(2, filled(self->mem, 2, 0));
 
 	ASSERT_EQ(0, ftruncate(under_test.fd, under_test.len));
@@ -477,7 +477,7 @@ FIXTURE_SETUP(dax)
 
 	self->len = read_pmd_pagesize();
 	if (!self->len || self->len > MAX_HUGE)
-		SKIP(return, "a huge page has %zu MiB", self->len >> 20);
+		SKIP(return, "a huge page has %zu MiB, too much for this test", self->len >> 20);
 	self->nr = self->len / psize();
 	self->first = self->nr / 3;
 	self->nr_guards = self->nr / 4;

@@ -97,15 +97,21 @@ static bool gives_way(struct __test_metadata *_metadata, int advice)
 
 TEST(install_yields_contended_vma_lock)
 {
-	if (sizeof(long) < 8 || table_size() > MAX_HUGE)
-		SKIP(return, "the address space is too small for that");
+	if (sizeof(long) < 8)
+		SKIP(return, "needs a 64-bit address space");
+	if (table_size() > MAX_HUGE)
+		SKIP(return, "a page table maps %zu MiB, too much for this test",
+		     table_size() >> 20);
 	EXPECT_TRUE(gives_way(_metadata, MADV_GUARD_INSTALL));
 }
 
 TEST(remove_yields_contended_vma_lock)
 {
-	if (sizeof(long) < 8 || table_size() > MAX_HUGE)
-		SKIP(return, "the address space is too small for that");
+	if (sizeof(long) < 8)
+		SKIP(return, "needs a 64-bit address space");
+	if (table_size() > MAX_HUGE)
+		SKIP(return, "a page table maps %zu MiB, too much for this test",
+		     table_size() >> 20);
 	EXPECT_TRUE(gives_way(_metadata, MADV_GUARD_REMOVE));
 }
 
@@ -349,7 +355,7 @@ TEST(process_madvise_can_be_killed)
 FIXTURE(vector)
 {
 	struct iovec *iov;
-	char *mem;	/* the ranges, and a page behind them */
+	char *mem;	/* the ranges, and a page after them */
 	char *last;
 	size_t len;	/* of the ranges */
 	cpu_set_t cpus;
@@ -391,7 +397,7 @@ FIXTURE_SETUP(vector)
 	self->len = pages(NR_RANGES * RANGE_PAGES);
 	self->mem = map_arena(variant->backing, self->len + psize());
 	if (!self->mem)
-		SKIP(return, "no place for a file");
+		SKIP(return, "no place for a file: %s", strerror(errno));
 	self->last = self->mem + self->len;
 	self->iov = calloc(NR_RANGES, sizeof(*self->iov));
 	for (i = 0; i < NR_RANGES; i++)
@@ -480,14 +486,15 @@ static size_t fewest_ranges_while_waiting(struct __test_metadata *_metadata,
 	return fewest;
 }
 
-TEST_F(vector, install_gives_way_between_ranges)
+TEST_F(vector, install_yields_lock_between_ranges)
 {
 	/* After each page table at the latest. */
 	const size_t enough = table_size() / pages(RANGE_PAGES) + 1;
 	size_t fewest;
 
 	if (enough > NR_RANGES / 4)
-		SKIP(return, "a page table maps %zu MiB", table_size() >> 20);
+		SKIP(return, "a page table maps %zu MiB, too much for this test",
+		     table_size() >> 20);
 	fewest = fewest_ranges_while_waiting(_metadata, self, variant->backing, enough);
 	if (fewest == NR_RANGES)
 		SKIP(return, "the calls ended before the other thread waited");
@@ -498,7 +505,7 @@ TEST_F(vector, install_gives_way_between_ranges)
  * REMOVE is fast. To make it last, each range is a page table, with a guard and
  * hundreds of empty entries.
  */
-TEST(remove_gives_way_between_ranges)
+TEST(remove_yields_lock_between_ranges)
 {
 	static struct ranges ranges;
 	struct request request = { .advice = MADV_GUARD_REMOVE };
@@ -811,8 +818,11 @@ TEST(install_killed_while_the_lock_is_contended)
 
 	if (nr_cpus(&allowed) < 2)
 		SKIP(return, "needs two CPUs");
-	if (sizeof(long) < 8 || table_size() > MAX_HUGE)
-		SKIP(return, "the address space is too small for that");
+	if (sizeof(long) < 8)
+		SKIP(return, "needs a 64-bit address space");
+	if (table_size() > MAX_HUGE)
+		SKIP(return, "a page table maps %zu MiB, too much for this test",
+		     table_size() >> 20);
 	if (set_priority(SCHED_FIFO, 1))
 		SKIP(return, "sched_setscheduler: %s", strerror(errno));
 	set_priority(SCHED_OTHER, 0);

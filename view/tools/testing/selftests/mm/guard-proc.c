@@ -68,7 +68,7 @@ TEST_F(guard, pagemap_scan_finds_guards)
 	}
 }
 
-TEST_F(guard, pagemap_scan_finds_what_is_no_guard)
+TEST_F(guard, pagemap_scan_finds_other_pages)
 {
 	size_t i, reported = 0;
 
@@ -436,7 +436,7 @@ TEST_F(guard, soft_dirty_bits_of_moved_guards_can_be_cleared)
  * For an unmapped page of a file, mincore() tells whether that is in the page
  * cache.
  */
-TEST_F(guard, mincore_shows_what_it_would_without_a_guard)
+TEST_F(guard, mincore_is_as_without_a_guard)
 {
 	const bool cached = under_test.has_data && !under_test.is_dax;
 	unsigned char *vec = malloc(self->nr);

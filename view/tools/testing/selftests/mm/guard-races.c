@@ -131,7 +131,7 @@ static void *split_thread(void *arg)
 
 #define SPLIT_ROUNDS	100
 
-/* The VMA stays split: merging would restore a lost VMA flag. */
+/* The VMA stays split: merging would restore a lost note. */
 TEST(racing_split_loses_no_guard)
 {
 	struct changer changer = { .len = pages(NR_SMALL) };
@@ -161,11 +161,11 @@ TEST(racing_split_loses_no_guard)
 
 /* ------------------------------------------------------------------------
  * The first guard of a VMA, beside a call that leaves the VMA as it is. The call
- * must not take the VMA flag, which the guard sets, for a change of its own.
+ * must not take the note of the VMA, which INSTALL sets, for a change of its own.
  *
- * A thread calls for one VMA of a row after the other, and so are the guards
- * installed. In each VMA there are some calls before the guard, one that may run
- * at the same time, and some after it.
+ * One thread makes the call for each VMA of a row in turn, and another installs a
+ * guard in each. For each VMA there are some calls before the guard is installed,
+ * one that may run at the same time, and some after it.
  */
 
 static long locked_kb(void)
@@ -369,7 +369,7 @@ TEST_F(first, munlock_unlocks_nothing_that_was_not_locked)
 {
 	self->mem = map_row(variant->backing, MLOCK_VMAS);
 	if (!self->mem)
-		SKIP(return, "no place for a file");
+		SKIP(return, "no place for a file: %s", strerror(errno));
 	EXPECT_EQ(0, race_first_guards(self->mem, MLOCK_VMAS, munlock_vma));
 	check_locked(_metadata, self->locked_kb);
 }
@@ -388,7 +388,7 @@ TEST_F(first, munlockall_unlocks_nothing_that_was_not_locked)
 	for (i = 0; i < rounds; i++) {
 		self->mem = map_row(variant->backing, nr);
 		if (!self->mem)
-			SKIP(return, "no place for a file");
+			SKIP(return, "no place for a file: %s", strerror(errno));
 		ASSERT_EQ(0, race_first_guards(self->mem, nr, munlockall_vmas));
 		munmap(self->mem, pages(nr * VMA_PAGES));
 	}
@@ -397,7 +397,7 @@ TEST_F(first, munlockall_unlocks_nothing_that_was_not_locked)
 
 /*
  * Seal a page in the middle of each VMA. The VMA is split if the call takes the
- * new flag for a change.
+ * new note for a change.
  */
 #define NOOP_VMAS	2000
 
@@ -425,7 +425,7 @@ TEST_F(first, mprotect_of_no_change_splits_no_vma)
 {
 	self->mem = map_row(variant->backing, NOOP_VMAS);
 	if (!self->mem)
-		SKIP(return, "no place for a file");
+		SKIP(return, "no place for a file: %s", strerror(errno));
 	check_no_split(_metadata, self->mem, NOOP_VMAS, mprotect_again);
 }
 
@@ -438,7 +438,7 @@ TEST_F(first, madvise_of_no_change_splits_no_vma)
 {
 	self->mem = map_row(variant->backing, NOOP_VMAS);
 	if (!self->mem)
-		SKIP(return, "no place for a file");
+		SKIP(return, "no place for a file: %s", strerror(errno));
 	check_no_split(_metadata, self->mem, NOOP_VMAS, madvise_again);
 }
 
@@ -451,7 +451,7 @@ TEST_F(first, mseal_of_sealed_memory_splits_no_vma)
 {
 	self->mem = map_row(variant->backing, NOOP_VMAS);
 	if (!self->mem)
-		SKIP(return, "no place for a file");
+		SKIP(return, "no place for a file: %s", strerror(errno));
 	if (syscall(__NR_mseal, self->mem, pages(NOOP_VMAS * VMA_PAGES), 0))
 		SKIP(return, "mseal: %s", strerror(errno));
 	check_no_split(_metadata, self->mem, NOOP_VMAS, mseal_again);
@@ -515,7 +515,7 @@ FIXTURE_SETUP(remap)
 
 	self->mem = map_arena(variant->backing, pages(8));
 	if (!self->mem)
-		SKIP(return, "no place for a file");
+		SKIP(return, "no place for a file: %s", strerror(errno));
 	for (i = 0; i < 8; i++)
 		*(unsigned long *)(self->mem + pages(i)) = i;
 	if (remap(self->mem, 8, 0) == ENOSYS)

@@ -211,7 +211,8 @@ TEST_F(swap, large_guard_leaves_swapped_pages)
 	char *mem;
 
 	if (table > MAX_HUGE)
-		SKIP(return, "a page table maps %zu MiB", table >> 20);
+		SKIP(return, "a page table maps %zu MiB, too much for this test",
+		     table >> 20);
 	mem = map_backing(reserve(table, table, 0), table, PROT_READ | PROT_WRITE, 0);
 	ASSERT_NE(MAP_FAILED, mem);
 	swapped = smaps_kb(mem, table, "Swap:");
@@ -855,7 +856,8 @@ TEST(racing_reclaim_lets_no_access_pass_a_guard)
 	int round, passed = 0;
 
 	if (reclaimer.len > MAX_HUGE)
-		SKIP(return, "a page table maps %zu MiB", reclaimer.len >> 20);
+		SKIP(return, "a page table maps %zu MiB, too much for this test",
+		     reclaimer.len >> 20);
 	reclaimer.mem = map_at(reserve(reclaimer.len, reclaimer.len, 0), reclaimer.len,
 			       PROT_READ | PROT_WRITE);
 	ASSERT_NE(MAP_FAILED, reclaimer.mem);

@@ -88,7 +88,7 @@ FIXTURE_SETUP(huge)
 	if (!self->len || !thp_is_enabled())
 		SKIP(return, "transparent huge pages are not available");
 	if (self->len > MAX_HUGE)
-		SKIP(return, "a huge page has %zu MiB", self->len >> 20);
+		SKIP(return, "a huge page has %zu MiB, too much for this test", self->len >> 20);
 	self->nr = self->len / psize();
 	self->first = self->nr * variant->from / 16;
 	self->nr_guards = self->nr * variant->to / 16 - self->first;
@@ -132,7 +132,7 @@ TEST_F(huge, install_over_huge_page)
 	size_t after = self->first + self->nr_guards;
 
 	if (!fill_huge(self->mem, self->nr))
-		SKIP(return, "no huge page");
+		SKIP(return, "no huge page was allocated");
 	ASSERT_EQ(0, guard_install(self->mem + pages(self->first),
 				   pages(self->nr_guards)));
 	EXPECT_EQ(0, mapped_huge(self->mem, self->len));
@@ -181,7 +181,7 @@ TEST_F(huge, install_frees_a_huge_page_that_it_covers_without_a_split)
 		SKIP(return, "the variant does not cover an anonymous huge page");
 	for (i = 0; i < rounds; i++) {
 		if (!fill_huge(self->mem, self->nr))
-			SKIP(return, "no huge page");
+			SKIP(return, "no huge page was allocated");
 		ASSERT_EQ(0, guard_install(self->mem, self->len));
 		EXPECT_EQ(self->nr, guarded(self->mem, self->nr));
 		EXPECT_EQ(0, smaps_kb(self->mem, self->len, "Rss:"));
@@ -217,7 +217,7 @@ TEST_F(huge, install_over_shared_huge_page_leaves_the_other_side)
 	char c;
 
 	if (!fill_huge(self->mem, self->nr))
-		SKIP(return, "no huge page");
+		SKIP(return, "no huge page was allocated");
 	ASSERT_EQ(0, pipe(ready));
 	ASSERT_EQ(0, pipe(go));
 	pid = fork();
@@ -249,7 +249,7 @@ TEST_F(huge, remove_does_not_split_huge_page)
 	ASSERT_EQ(1, nr_vmas(self->mem, self->len + psize()));
 	ASSERT_EQ(0, guard_install(next, psize()));
 	if (!fill_huge(self->mem, self->nr))
-		SKIP(return, "no huge page");
+		SKIP(return, "no huge page was allocated");
 	ASSERT_EQ(1, nr_vmas(self->mem, self->len + psize()));
 	ASSERT_EQ(0, guard_remove(self->mem + pages(self->first),
 				  pages(self->nr_guards)));
@@ -294,7 +294,7 @@ TEST_F(huge, collapse_of_a_huge_page_mapped_small_is_refused)
 	size_t after = self->first + self->nr_guards;
 
 	if (!fill_huge(self->mem, self->nr))
-		SKIP(return, "no huge page");
+		SKIP(return, "no huge page was allocated");
 	ASSERT_EQ(0, guard_install(self->mem + pages(self->first),
 				   pages(self->nr_guards)));
 	/* Map the rest. */
@@ -409,7 +409,7 @@ TEST(install_over_huge_page_of_a_regular_file)
 	int fd;
 
 	if (!size || size > MAX_HUGE)
-		SKIP(return, "a huge page has %zu MiB", size >> 20);
+		SKIP(return, "a huge page has %zu MiB, too much for this test", size >> 20);
 	if (set_backing(FILE_PRIVATE, size, false))
 		SKIP(return, "no place for a file: %s", strerror(errno));
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", under_test.fd);
@@ -560,7 +560,7 @@ TEST_F(huge, racing_collapse_drops_no_guard)
 	int i;
 
 	if (!fill_huge(self->mem, self->nr))
-		SKIP(return, "no huge page");
+		SKIP(return, "no huge page was allocated");
 	ASSERT_EQ(0, advise(self->mem, self->len, MADV_DONTNEED));
 	for (i = 0; i < NR_CHURNS; i++) {
 		churners[i] = (struct churner){
@@ -602,7 +602,7 @@ TEST_F(huge, racing_collapse_lets_no_access_pass_a_guard)
 	if (variant->backing == ANON)
 		SKIP(return, "INSTALL cannot run while private memory is collapsed");
 	if (!fill_huge(self->mem, self->nr))
-		SKIP(return, "no huge page");
+		SKIP(return, "no huge page was allocated");
 	ASSERT_EQ(0, pthread_create(&churner.thread, NULL, churn_thread, &churner));
 	run_race(_metadata, &race);
 	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
@@ -649,7 +649,7 @@ TEST_F(huge, racing_install_in_the_same_huge_page)
 	if (variant->backing == ANON)
 		SKIP(return, "a private huge page always has a page table deposited");
 	if (!huge)
-		SKIP(return, "no huge page");
+		SKIP(return, "no huge page was allocated");
 	pthread_barrier_init(&neighbour.start, NULL, 2);
 	pthread_barrier_init(&neighbour.end, NULL, 2);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, neighbour_thread, &neighbour));

@@ -219,7 +219,7 @@ TEST_F(flush, install_in_new_memory_beside_frees_flushes_nothing)
 }
 
 /*
- * As an allocator does: free an object, and install a guard behind the next
+ * As an allocator does: free an object, and install a guard after the next
  * one.
  */
 TEST_F(flush, install_beside_frees_in_other_tables_flushes_nothing)

@@ -189,7 +189,8 @@ TEST(racing_install_of_a_large_guard_leaves_no_userfaultfd_waiter)
 	if (uffd < 0)
 		SKIP(return, "userfaultfd: %s", strerror(errno));
 	if (table > MAX_HUGE)
-		SKIP(return, "a page table maps %zu MiB", table >> 20);
+		SKIP(return, "a page table maps %zu MiB, too much for this test",
+		     table >> 20);
 	ASSERT_EQ(0, set_backing(MEMFD_SHARED, table, false));
 	empty_backing();
 	mem = reserve(table, table, 0);
@@ -507,7 +508,8 @@ TEST_F(guard, uffdio_poison_onto_a_guard)
 	int uffd = uffd_open_missing(UFFD_FEATURE_POISON | UFFD_FEATURE_SIGBUS);
 
 	if (POISON_IS_FATAL)
-		SKIP(return, "the fault handler of this architecture calls BUG() for it");
+		SKIP(return,
+		     "the fault handler of this architecture calls BUG() for a poisoned page");
 	if (uffd < 0)
 		SKIP(return, "userfaultfd: %s", uffd_error());
 	ASSERT_EQ(0, uffd_register(uffd, self->mem, self->len, true, false, false));
@@ -529,7 +531,8 @@ TEST_F(guard, install_over_poison_and_remove_beside_it)
 	int uffd = uffd_open_missing(UFFD_FEATURE_POISON | UFFD_FEATURE_SIGBUS);
 
 	if (POISON_IS_FATAL)
-		SKIP(return, "the fault handler of this architecture calls BUG() for it");
+		SKIP(return,
+		     "the fault handler of this architecture calls BUG() for a poisoned page");
 	if (uffd < 0)
 		SKIP(return, "userfaultfd: %s", uffd_error());
 	ASSERT_EQ(0, uffd_register(uffd, self->mem, self->len, true, false, false));

@@ -531,7 +531,7 @@ TEST_F(msync, succeeds_and_keeps_guards)
 }
 
 /* If INSTALL lost the dirty bits, the file would lose the data. */
-TEST_F(msync, writes_what_guards_have_replaced)
+TEST_F(msync, writes_pages_that_guards_replaced)
 {
 	ASSERT_EQ(0, msync(self->mem, pages(NR), MS_SYNC));
 	ASSERT_EQ(NR / 4, guarded(self->mem, NR));
@@ -747,7 +747,7 @@ TEST(procmap_query_shows_one_vma_for_all_guards)
 		EXPECT_EQ(0, memcmp(&before, &after, sizeof(after)));
 	}
 #else
-	SKIP(return, "compiled without PROCMAP_QUERY");
+	SKIP(return, "the headers had no PROCMAP_QUERY when this test was compiled");
 #endif
 }
 
@@ -1406,7 +1406,7 @@ static void copy_strings(char *arg)
 }
 
 /*
- * String functions read as many bytes at a time as they can, and none behind
+ * String functions read as many bytes at a time as they can, but never beyond
  * the end.
  */
 TEST(string_functions_do_not_reach_the_guard_behind_an_object)
@@ -1457,7 +1457,7 @@ static long nr_attached(int id)
 	return shmctl(id, IPC_STAT, &ds) ? -1 : (long)ds.shm_nattch;
 }
 
-TEST_F(shm, guards_are_those_of_one_attachment)
+TEST_F(shm, guards_belong_to_one_attachment)
 {
 	char *other = shmat(self->id, NULL, 0);
 	char *readonly = shmat(self->id, NULL, SHM_RDONLY);
@@ -1553,7 +1553,7 @@ struct robust_lock {
 	unsigned int word;
 };
 
-/* A list of its head, at @mem, and a lock of this thread on each of @nr pages behind. */
+/* A list of its head, at @mem, and a lock of this thread on each of the @nr next pages. */
 static int hold_locks(char *mem, size_t nr)
 {
 	struct robust_list_head *head = (struct robust_list_head *)mem;

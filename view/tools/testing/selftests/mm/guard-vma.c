@@ -456,7 +456,7 @@ FIXTURE_TEARDOWN(change)
 static void expect_divided(struct __test_metadata *_metadata, char *mem)
 {
 	EXPECT_EQ(3, nr_vmas(mem, pages(NR_SMALL)));
-	/* Each part must have the VMA flag. */
+	/* Each part must have the note of the VMA. */
 	EXPECT_TRUE(vma_flag(mem, "gu"));
 	EXPECT_TRUE(vma_flag(mem + pages(4), "gu"));
 	EXPECT_TRUE(vma_flag(mem + pages(12), "gu"));
@@ -573,11 +573,12 @@ FIXTURE_SETUP(forked)
 	self->backing = variant->backing;
 	self->table = table_size();
 	if (self->table > MAX_HUGE)
-		SKIP(return, "a page table maps %zu MiB", self->table >> 20);
+		SKIP(return, "a page table maps %zu MiB, too much for this test",
+		     self->table >> 20);
 	self->len = FORK_TABLES * self->table;
 	self->mem = map_arena(variant->backing, self->len);
 	if (!self->mem)
-		SKIP(return, "no place for a file");
+		SKIP(return, "no place for a file: %s", strerror(errno));
 	for (table = 0; table < self->len; table += self->table) {
 		for (i = 0; i < FORK_PAGES; i++) {
 			page = self->mem + table + pages(i);
@@ -680,7 +681,7 @@ static void check_fork(struct __test_metadata *_metadata, FIXTURE_DATA(forked) *
 	EXPECT_TRUE(are_as_they_should(self, tables));
 }
 
-TEST_F(forked, guards_are_all_that_is_copied)
+TEST_F(forked, fork_copies_only_guards)
 {
 	const unsigned long one = 1UL << 5, three = one | 1UL << 6 | 1UL << 31;
 	struct child without;

@@ -101,7 +101,7 @@ FIXTURE_SETUP(guard)
 		if (!size || !thp_is_enabled())
 			SKIP(return, "transparent huge pages are not available");
 		if (size > MAX_HUGE)
-			SKIP(return, "a huge page has %zu MiB", size >> 20);
+			SKIP(return, "a huge page has %zu MiB, too much for this test", size >> 20);
 		self->nr = 2 * size / psize();
 		self->align = size;
 	}

@@ -59,7 +59,7 @@ static void *race_thread(void *arg)
 	return NULL;
 }
 
-/* Let each thread touch a few pages in the state that is now. */
+/* Let each thread touch a few pages in the current state. */
 static void race_wait(struct race *race)
 {
 	unsigned long until;

@@ -753,15 +753,15 @@ size_t discarded(char *start, size_t nr, size_t page)
 	return under_test.shared ? filled(start, nr, page) : fresh(start, nr, page);
 }
 
-/*
- * userfaultfd for the mapping under test. Regular files can be registered for
- * asynchronous write protection only. On failure uffd_error() knows the reason.
- */
 bool is_regular_file(void)
 {
 	return under_test.backing != ANON && !under_test.is_shmem;
 }
 
+/*
+ * Why userfaultfd does not work for the mapping under test. Regular files can be
+ * registered for asynchronous write protection only.
+ */
 const char *uffd_error(void)
 {
 	return is_regular_file() ? "not for regular files" : strerror(errno);
