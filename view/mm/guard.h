@@ -12,6 +12,8 @@
 #include <linux/mm.h>
 #include <linux/swapops.h>
 
+#ifdef CONFIG_MMU
+
 /*
  * A guard has the soft-dirty bit, because the page has changed.  A checkpointer
  * that does not know about guards would otherwise take the entry for a page
@@ -187,4 +189,5 @@ static inline int guard_table_cut(struct vm_area_struct *vma, unsigned long addr
 }
 #endif
 
+#endif	/* CONFIG_MMU */
 #endif	/* __MM_GUARD_H */
