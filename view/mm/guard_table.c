@@ -40,10 +40,11 @@
  *    relies on a page table staying in place looks at the entry again under the
  *    PMD lock.
  *
- * 4. The shared table is allocated when it is first needed, counted once, and
- *    freed by exit_mmap().  So a pointer to it stays valid, whatever happens to
- *    the PMD entry.  A child has a table of its own: fork() locks tables of
- *    both processes at once.
+ * 4. The shared table is allocated when it is first needed, or was deposited
+ *    for a huge page that guards replace.  It is counted once, and freed by
+ *    exit_mmap().  So a pointer to it stays valid, whatever happens to the PMD
+ *    entry.  A child has a table of its own: fork() locks tables of both
+ *    processes at once.
  */
 
 #include <linux/kasan.h>
@@ -214,7 +215,7 @@ void guard_table_free(struct mm_struct *mm)
  * least.
  *
  * Return: whether the entry was empty and points to the shared table now.  It
- * does not if guard_table_get() has not returned a table before.
+ * does not if @vma->vm_mm has no shared table yet.
  */
 bool guard_table_populate_locked(struct vm_area_struct *vma, pmd_t *pmd)
 {

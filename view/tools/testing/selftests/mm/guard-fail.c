@@ -212,27 +212,33 @@ TEST_F(failing, install_leaves_guards_or_nothing)
 }
 
 /*
- * The page table that is deposited for the huge page takes the guards. The process has
- * no shared page table yet.
+ * A page table is deposited for each huge page. The first one takes the guards, and is
+ * shared from then on. The second one is freed.
  */
-TEST_F(failing, install_over_a_huge_page_allocates_nothing)
+TEST_F(failing, install_over_huge_pages_allocates_nothing)
 {
-	const size_t len = read_pmd_pagesize();
+	const size_t len = 2 * read_pmd_pagesize(), nr = len / psize();
+	long before, after;
+	bool failed;
 	char *mem;
 	int ret;
 
-	if (!len || len > self->len || !thp_is_enabled())
-		SKIP(return, "there are no huge pages of up to %zu MiB", self->len >> 20);
+	if (!len || len > 2 * MAX_HUGE || !thp_is_enabled())
+		SKIP(return, "there are no huge pages of up to %zu MiB", MAX_HUGE >> 20);
 	mem = map_at(self->mem, len, PROT_READ | PROT_WRITE);
 	ASSERT_EQ(0, advise(mem, len, MADV_HUGEPAGE));
-	fill(mem, 1, 0);
-	if (!mapped_huge(mem, len))
+	fill(mem, nr, 0);
+	if (mapped_huge(mem, len) != nr)
 		SKIP(return, "no huge page was allocated");
+	before = page_tables_kb();
 	fail_nth(self->fd, 1);
 	ret = guard_install(mem, len);
-	EXPECT_FALSE(has_failed(self->fd));
+	failed = has_failed(self->fd);
+	after = page_tables_kb();
+	EXPECT_FALSE(failed);
 	EXPECT_EQ(0, ret);
-	EXPECT_EQ(len / psize(), guarded(mem, len / psize()));
+	EXPECT_EQ(nr, guarded(mem, nr));
+	EXPECT_EQ(guards_are_shared() ? kb(1) : 0, before - after);
 }
 
 /*
