@@ -6,11 +6,9 @@
  */
 #define _GNU_SOURCE
 #include "../kselftest_harness.h"
-#include <linux/fs.h>
 #include <linux/mempolicy.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include "guard_race.h"
@@ -571,25 +569,19 @@ TEST(large_guards_share_a_page_table)
 	EXPECT_LE(after, before + 1 + OTHER_TABLES);
 }
 
+static struct scan result;
+
 /* Returns how many guards PAGEMAP_SCAN finds before it has found @max pages. */
 static size_t scan_guards(char *mem, size_t len, size_t max)
 {
-	struct page_region region = { 0 };
-	struct pm_scan_arg arg = {
-		.size = sizeof(arg),
-		.start = (unsigned long)mem,
-		.end = (unsigned long)mem + len,
-		.vec = (unsigned long)&region,
-		.vec_len = 1,
-		.max_pages = max,
-		.category_mask = PAGE_IS_GUARD,
-		.return_mask = PAGE_IS_GUARD,
-	};
+	const struct page_region *region = result.regions;
+	char *walk_end;
 
-	if (ioctl(pagemap_fd(), PAGEMAP_SCAN, &arg) != 1 ||
-	    region.start != arg.start || region.end != arg.walk_end)
+	if (scan_some(&result, mem, mem + len, max, 1, &walk_end) != 1 ||
+	    region->start != (unsigned long)mem ||
+	    region->end != (unsigned long)walk_end)
 		return 0;
-	return (region.end - region.start) / psize();
+	return (region->end - region->start) / psize();
 }
 
 TEST(pagemap_scan_ends_inside_a_large_guard)

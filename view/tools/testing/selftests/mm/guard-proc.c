@@ -260,26 +260,6 @@ TEST(pagemap_scan_with_all_masks_under_write_protection)
 	EXPECT_EQ(6, guarded(mem, NR_SMALL));
 }
 
-/* Scan for guards from page @from on, and stop after @max_pages of them. */
-static long scan_some(char *from, char *end, size_t max_pages, size_t vec_len,
-		      char **walk_end)
-{
-	struct pm_scan_arg arg = {
-		.size = sizeof(arg),
-		.start = (unsigned long)from,
-		.end = (unsigned long)end,
-		.vec = (unsigned long)result.regions,
-		.vec_len = vec_len,
-		.max_pages = max_pages,
-		.category_mask = PAGE_IS_GUARD,
-		.return_mask = PAGE_IS_GUARD,
-	};
-
-	result.ret = ioctl(pagemap_fd(), PAGEMAP_SCAN, &arg);
-	*walk_end = (char *)(unsigned long)arg.walk_end;
-	return result.ret;
-}
-
 TEST(pagemap_scan_ends_within_guards)
 {
 	char *mem = map_small(NR_SMALL), *end = mem + pages(NR_SMALL), *next;
@@ -288,8 +268,8 @@ TEST(pagemap_scan_ends_within_guards)
 	ASSERT_EQ(0, guard_install(mem + pages(4), pages(8)));
 	fill(mem + pages(12), 1, 12);
 	/* Both ends of the range are guards. */
-	if (scan_some(mem + pages(5), mem + pages(9), 0, MAX_REGIONS, &next) < 0 &&
-	    errno == ENOTTY)
+	if (scan_some(&result, mem + pages(5), mem + pages(9), 0, MAX_REGIONS,
+		      &next) < 0 && errno == ENOTTY)
 		SKIP(return, "there is no PAGEMAP_SCAN");
 	ASSERT_EQ(1, result.ret);
 	EXPECT_EQ((unsigned long)mem + pages(5), result.regions[0].start);
@@ -302,7 +282,7 @@ TEST(pagemap_scan_ends_within_guards)
 	next = mem;
 	for (i = 4; i < 12; i += nr) {
 		nr = i == 10 ? 2 : 3;
-		ASSERT_EQ(1, scan_some(next, end, 3, MAX_REGIONS, &next));
+		ASSERT_EQ(1, scan_some(&result, next, end, 3, MAX_REGIONS, &next));
 		EXPECT_EQ((unsigned long)mem + pages(i), result.regions[0].start);
 		EXPECT_EQ((unsigned long)mem + pages(i + nr), result.regions[0].end);
 		if (nr == 3)
@@ -319,7 +299,7 @@ TEST(pagemap_scan_has_room_for_one_guard)
 
 	stripe(mem, NR_SMALL);
 	for (i = 0; i < NR_SMALL; i += 3) {
-		if (scan_some(next, end, 0, 1, &next) < 0 && errno == ENOTTY)
+		if (scan_some(&result, next, end, 0, 1, &next) < 0 && errno == ENOTTY)
 			SKIP(return, "there is no PAGEMAP_SCAN");
 		ASSERT_EQ(1, result.ret);
 		EXPECT_EQ((unsigned long)mem + pages(i), result.regions[0].start);

@@ -882,6 +882,26 @@ void scan(struct scan *scan, char *start, size_t len, uint64_t mask,
 	scan->error = scan->ret < 0 ? errno : 0;
 }
 
+/* Scan for guards from page @from on, and stop after @max_pages of them. */
+long scan_some(struct scan *scan, char *from, char *end, size_t max_pages,
+	       size_t vec_len, char **walk_end)
+{
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = (unsigned long)from,
+		.end = (unsigned long)end,
+		.vec = (unsigned long)scan->regions,
+		.vec_len = vec_len,
+		.max_pages = max_pages,
+		.category_mask = PAGE_IS_GUARD,
+		.return_mask = PAGE_IS_GUARD,
+	};
+
+	scan->ret = ioctl(pagemap_fd(), PAGEMAP_SCAN, &arg);
+	*walk_end = (char *)(unsigned long)arg.walk_end;
+	return scan->ret;
+}
+
 void guard_init(void)
 {
 	char *mem = map_small(1);

@@ -132,6 +132,8 @@ struct scan {
 
 void scan(struct scan *scan, char *start, size_t len, uint64_t mask,
 	  uint64_t inverted, uint64_t flags);
+long scan_some(struct scan *scan, char *from, char *end, size_t max_pages,
+	       size_t vec_len, char **walk_end);
 
 size_t pages(size_t nr);
 size_t kb(size_t nr);
