@@ -14,17 +14,6 @@
 
 #ifdef CONFIG_MMU
 
-/*
- * A guard has the soft-dirty bit, because the page has changed.  A checkpointer
- * that does not know about guards would otherwise take the entry for a page
- * that is swapped out and unchanged, and restore the data that the guard
- * discarded.
- */
-static inline pte_t make_guard_pte(void)
-{
-	return pte_swp_mksoft_dirty(make_pte_marker(PTE_MARKER_GUARD));
-}
-
 /* Only a guard whose soft-dirty bit has been cleared has to be decoded. */
 static inline bool is_guard_pte(pte_t pte)
 {
