@@ -109,6 +109,8 @@ unsigned long guard_table_copy(struct vm_area_struct *dst_vma, pmd_t *dst_pmd,
 			       unsigned long addr, unsigned long end);
 unsigned long guard_table_clear(struct mm_struct *mm, pmd_t *pmd, unsigned long addr,
 				unsigned long end);
+unsigned long guard_table_move(struct mm_struct *mm, pmd_t *old_pmd, pmd_t *new_pmd,
+			       unsigned long addr, unsigned long end);
 int guard_table_unshare(struct mm_struct *mm, pmd_t *pmd, unsigned long addr);
 int guard_table_cut(struct vm_area_struct *vma, unsigned long addr);
 #else
@@ -162,6 +164,13 @@ static inline unsigned long guard_table_copy(struct vm_area_struct *dst_vma,
 
 static inline unsigned long guard_table_clear(struct mm_struct *mm, pmd_t *pmd,
 					      unsigned long addr, unsigned long end)
+{
+	return addr;
+}
+
+static inline unsigned long guard_table_move(struct mm_struct *mm, pmd_t *old_pmd,
+					     pmd_t *new_pmd, unsigned long addr,
+					     unsigned long end)
 {
 	return addr;
 }

@@ -38,7 +38,7 @@
  *    take that for a range without guards: vma_pmd_none() and
  *    guard_table_replaced() wait for the PMD lock and look again.  Code that
  *    relies on a page table staying in place looks at the entry again under the
- *    PMD lock.
+ *    PMD lock: the lock of the shared table does not keep the entry in place.
  *
  * 4. The shared table is allocated when it is first needed, or was deposited
  *    for a huge page that guards replace.  It is counted once, and freed by
@@ -465,6 +465,50 @@ unsigned long guard_table_clear(struct mm_struct *mm, pmd_t *pmd, unsigned long 
 	if (addr != start)
 		flush_guard_table(&tlb, start, addr);
 	spin_unlock(pml);
+	tlb_finish_mmu(&tlb);
+	return addr;
+}
+
+/**
+ * guard_table_move - move PMD entries that point to the shared page table of
+ *	guards
+ * @mm:		the address space
+ * @old_pmd:	the entry for @addr
+ * @new_pmd:	the entry for the new address, empty as are those that follow
+ * @addr:	start address of the old range, aligned to PMD_SIZE
+ * @end:	end address of the old range (exclusive), below the same PUD entry;
+ *		the new range is below one PUD entry as well
+ *
+ * Context: Process context; the mmap_lock is held for writing, the VMA is
+ * write-locked, and its rmap locks are held.
+ *
+ * Return: the end of the part that was moved, which is @addr if the first entry
+ * does not point to the shared table.
+ */
+unsigned long guard_table_move(struct mm_struct *mm, pmd_t *old_pmd, pmd_t *new_pmd,
+			       unsigned long addr, unsigned long end)
+{
+	spinlock_t *old_pml, *new_pml;
+	unsigned long start = addr;
+	struct mmu_gather tlb;
+
+	tlb_gather_mmu(&tlb, mm);
+	old_pml = pmd_lock(mm, old_pmd);
+	new_pml = pmd_lockptr(mm, new_pmd);
+	if (new_pml != old_pml)
+		spin_lock_nested(new_pml, SINGLE_DEPTH_NESTING);
+	for (; end - addr >= PMD_SIZE; addr += PMD_SIZE, old_pmd++, new_pmd++) {
+		if (!mm_pmd_is_guard_table(mm, *old_pmd) ||
+		    WARN_ON_ONCE(!pmd_none(*new_pmd)))
+			break;
+		pmd_populate(mm, new_pmd, pmd_pgtable(*old_pmd));
+		pmd_clear(old_pmd);
+	}
+	if (addr != start)
+		flush_guard_table(&tlb, start, addr);
+	if (new_pml != old_pml)
+		spin_unlock(new_pml);
+	spin_unlock(old_pml);
 	tlb_finish_mmu(&tlb);
 	return addr;
 }

@@ -520,11 +520,16 @@ TEST_F(guard, mprotect_keeps_guards)
 		PROT_READ | PROT_EXEC, PROT_WRITE,
 	};
 	size_t i;
+	int err;
 
 	ASSERT_EQ(0, guard_install(self->mem, self->len / 2));
 	fill(self->mem + self->len / 2, self->nr / 2, 0);
 	for (i = 0; i < ARRAY_SIZE(prots); i++) {
-		ASSERT_EQ(0, protect(self->mem, self->len, prots[i]));
+		err = protect(self->mem, self->len, prots[i]);
+		/* The file may be on a file system without execution. */
+		if (prots[i] & PROT_EXEC && (err == EACCES || err == EPERM))
+			continue;
+		ASSERT_EQ(0, err);
 		EXPECT_EQ(prots[i] ? GUARD_SI_CODE : SEGV_ACCERR,
 			  touch(self->mem, READ).code);
 		EXPECT_EQ(SIGSEGV, touch(self->mem, WRITE).sig);
@@ -718,7 +723,8 @@ TEST_F(guard, dontfork_leaves_nothing_to_the_child)
 }
 
 /* The type is for the alignment. */
-static long double child_stack[4096];
+/* The child starts in the middle, because stacks grow up on parisc. */
+static long double child_stack[8192];
 
 static int vfork_child(void *arg)
 {
@@ -735,7 +741,8 @@ TEST_F(guard, vfork_shares_guards)
 	struct iovec iov = { self->mem, self->len };
 
 	ASSERT_EQ(0, guard_install(self->mem, self->len / 2));
-	EXPECT_EQ(0, wait_child(clone(vfork_child, child_stack + ARRAY_SIZE(child_stack),
+	EXPECT_EQ(0, wait_child(clone(vfork_child,
+				      child_stack + ARRAY_SIZE(child_stack) / 2,
 				      CLONE_VM | CLONE_VFORK | SIGCHLD, &iov)));
 	EXPECT_EQ(self->nr, guarded(self->mem, self->nr));
 }

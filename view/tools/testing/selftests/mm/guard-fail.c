@@ -493,14 +493,18 @@ static int install_in_cgroup(const char *dir)
  */
 static int with_cgroup(int (*test)(const char *group))
 {
-	char dir[] = "/tmp/guard-pages.XXXXXX", group[PATH_MAX];
+	char dir[] = "/tmp/guard-pages.XXXXXX", group[PATH_MAX], control[PATH_MAX];
+	char controllers[256] = "";
 	int ret = -1;
 	pid_t pid;
 
 	if (!mkdtemp(dir))
 		return -1;
-	snprintf(group, sizeof(group), "%s/guards", dir);
+	/* A run that was killed may have left its cgroup behind. */
+	snprintf(group, sizeof(group), "%s/guards-%d", dir, getpid());
+	snprintf(control, sizeof(control), "%s/cgroup.subtree_control", dir);
 	if (!mount("guard-pages", dir, "cgroup2", 0, NULL)) {
+		read_file(control, controllers, sizeof(controllers));
 		if (put_text(dir, "cgroup.subtree_control", "+memory") &&
 		    !mkdir(group, 0700)) {
 			pid = fork();
@@ -509,6 +513,8 @@ static int with_cgroup(int (*test)(const char *group))
 			ret = wait_child(pid);
 			rmdir(group);
 		}
+		if (!strstr(controllers, "memory"))
+			put_text(dir, "cgroup.subtree_control", "-memory");
 		umount(dir);
 	}
 	rmdir(dir);

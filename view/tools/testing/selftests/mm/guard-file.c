@@ -152,10 +152,10 @@ TEST(sealed_memfd_can_be_guarded)
 	for (i = 0; i < ARRAY_SIZE(seals); i++) {
 		ret = set_backing(MEMFD_SHARED, pages(NR_SMALL), false);
 		if (ret == EOPNOTSUPP)
-			SKIP(return, "%s", backing_error(ret));
+			SKIP_LATE(return, "%s", backing_error(ret));
 		ASSERT_EQ(0, ret);
 		if (fcntl(under_test.fd, F_ADD_SEALS, seals[i]))
-			SKIP(return, "sealing a memfd: %s", strerror(errno));
+			SKIP_LATE(return, "sealing a memfd: %s", strerror(errno));
 		guard_read_only(_metadata, under_test.fd, true);
 		guard_read_only(_metadata, under_test.fd, false);
 	}
@@ -476,7 +476,9 @@ FIXTURE_SETUP(dax)
 	int ret;
 
 	self->len = read_pmd_pagesize();
-	if (!self->len || self->len > MAX_HUGE)
+	if (!self->len)
+		SKIP(return, "there are no huge pages");
+	if (self->len > MAX_HUGE)
 		SKIP(return, "a huge page has %zu MiB, too much for this test", self->len >> 20);
 	self->nr = self->len / psize();
 	self->first = self->nr / 3;
@@ -594,7 +596,7 @@ TEST_F(dax, punching_a_hole_keeps_guards)
 	EXPECT_EQ(self->nr, zeroed(self->mem, self->nr));
 }
 
-static long has_warned(void)
+static bool has_warned(void)
 {
 	return read_key("/proc/sys/kernel/tainted", "") & (1 << 9);
 }
@@ -606,10 +608,12 @@ static long has_warned(void)
 TEST_F(dax, racing_faults_never_pass_a_guard)
 {
 	struct race race = { .mem = self->mem, .nr = self->nr, .punch = true };
-	const long warned = has_warned();
+	const bool warned = has_warned();
 
 	run_race(_metadata, &race);
-	EXPECT_EQ(warned, has_warned());
+	if (warned)
+		SKIP_LATE(return, "the kernel has warned before: a new warning would not show");
+	EXPECT_FALSE(has_warned());
 }
 
 /* A device may map pages that are larger than the range of a page table. */
@@ -621,17 +625,18 @@ TEST(device_dax_is_refused)
 	int fd = -1;
 
 	if (!glob("/dev/dax*", 0, NULL, &devices))
-		fd = open(devices.gl_pathv[0], O_RDWR | O_CLOEXEC);
+		fd = open(devices.gl_pathv[0], O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		SKIP(return, "no accessible DAX device");
-	mem = mmap(reserve(len, len, 0), len, PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_FIXED, fd, 0);
-	ASSERT_NE(MAP_FAILED, mem);
+	/* Only read: the data on the device belong to somebody. */
+	mem = mmap(reserve(len, len, 0), len, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (mem == MAP_FAILED)
+		SKIP(return, "mmap of a DAX device: %s", strerror(errno));
 	EXPECT_EQ(EINVAL, guard_install(mem, len));
-	fill(mem, 4, 0);
+	EXPECT_EQ(4, readable(mem, 4));
 	EXPECT_EQ(EINVAL, guard_install(mem, len));
 	EXPECT_EQ(EINVAL, guard_remove(mem, len));
-	EXPECT_EQ(4, filled(mem, 4, 0));
+	EXPECT_EQ(4, readable(mem, 4));
 	EXPECT_FALSE(vma_flag(mem, "gu"));
 }
 

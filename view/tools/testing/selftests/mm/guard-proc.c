@@ -453,7 +453,7 @@ TEST(smaps_flag_does_not_come_with_a_failure)
 	EXPECT_FALSE(vma_flag(mem + pages(4), "gu"));
 
 	if (mlock(mem + pages(4), pages(4)))
-		SKIP(return, "mlock: %s", strerror(errno));
+		SKIP_LATE(return, "mlock: %s", strerror(errno));
 	EXPECT_EQ(EINVAL, guard_install(mem, pages(NR_SMALL)));
 	EXPECT_FALSE(vma_flag(mem + pages(4), "gu"));
 	EXPECT_FALSE(vma_flag(rest, "gu"));
@@ -461,7 +461,7 @@ TEST(smaps_flag_does_not_come_with_a_failure)
 
 	ASSERT_EQ(0, protect(mem + pages(4), pages(4), PROT_READ));
 	if (!seal(mem + pages(4), pages(4)))
-		SKIP(return, "mseal: %s", strerror(errno));
+		SKIP_LATE(return, "mseal: %s", strerror(errno));
 	EXPECT_EQ(EPERM, guard_install(mem, pages(NR_SMALL)));
 	EXPECT_FALSE(vma_flag(mem + pages(4), "gu"));
 	EXPECT_FALSE(vma_flag(rest, "gu"));
@@ -507,7 +507,7 @@ TEST(guards_commit_nothing)
 			before = committed_kb();
 			mem = mmap(NULL, len, prots[i], MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 			if (mem == MAP_FAILED)
-				SKIP(return, "mmap: %s", strerror(errno));
+				SKIP_LATE(return, "mmap: %s", strerror(errno));
 			mapped = committed_kb();
 			ASSERT_EQ(0, guard_install(mem, len));
 			ASSERT_EQ(2, guarded(mem, 1) + guarded(mem + len - psize(), 1));

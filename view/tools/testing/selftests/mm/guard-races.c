@@ -212,7 +212,7 @@ TEST(mlockall_populates_although_guards_are_removed)
 		__atomic_store_n(&remover.go, true, __ATOMIC_RELEASE);
 		if (mlockall(MCL_CURRENT)) {
 			pthread_join(remover.thread, NULL);
-			SKIP(return, "mlockall: %s", lock_error());
+			SKIP_LATE(return, "mlockall: %s", lock_error());
 		}
 		pthread_join(remover.thread, NULL);
 		EXPECT_EQ(remover.nr, present(remover.mem + pages(remover.nr),
@@ -355,7 +355,7 @@ static void check_locked(struct __test_metadata *_metadata, long locked_kb_befor
 	mem = xmap(too_much, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
 	/* There is no limit for root. */
 	if (!getuid() && setuid(65534))
-		SKIP(return, "setuid: %s", strerror(errno));
+		SKIP_LATE(return, "setuid: %s", strerror(errno));
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
 	EXPECT_EQ(-1, mlock2(mem, too_much, MLOCK_ONFAULT));
 	EXPECT_EQ(ENOMEM, errno);

@@ -6,6 +6,7 @@
 #define _FILE_OFFSET_BITS 64	/* an address is an offset in /proc/self/pagemap */
 #include <limits.h>
 #include <linux/magic.h>
+#include <linux/mempolicy.h>
 #include <linux/userfaultfd.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -345,15 +346,34 @@ size_t table_size(void)
 
 /*
  * Do large guards share a page table here? The architectures that can do it use a
- * lock for each page table if they support four CPUs.
+ * lock for each page table if they support four CPUs. Xen counts the uses of
+ * the page tables of its PV guests.
  */
 bool guards_are_shared(void)
 {
 #if defined(__x86_64__) || defined(__aarch64__) || (defined(__riscv) && __riscv_xlen == 64)
-	return read_key("/sys/devices/system/cpu/kernel_max", "") >= 3;
+	char guest[8] = "";
+
+	read_file("/sys/hypervisor/guest_type", guest, sizeof(guest));
+	return strcmp(guest, "PV\n") &&
+	       read_key("/sys/devices/system/cpu/kernel_max", "") >= 3;
 #else
 	return false;
 #endif
+}
+
+/*
+ * Returns the first NUMA node whose memory this process may use, or -1 if the
+ * kernel was built without NUMA.
+ */
+int first_node(void)
+{
+	unsigned long mask[16] = {};
+
+	if (syscall(__NR_get_mempolicy, NULL, mask, 8 * sizeof(mask), NULL,
+		    MPOL_F_MEMS_ALLOWED) || !mask[0])
+		return -1;
+	return __builtin_ctzl(mask[0]);
 }
 
 struct under_test under_test = { .fd = -1 };
@@ -560,8 +580,10 @@ int uffd_open(uint64_t features)
 			 O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 
 	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api)) {
+		int err = errno;
+
 		close(fd);
-		errno = EINVAL;
+		errno = err;
 		return -1;
 	}
 	return fd;

@@ -139,6 +139,17 @@ size_t pages(size_t nr);
 size_t kb(size_t nr);
 size_t table_size(void);
 bool guards_are_shared(void);
+int first_node(void);
+
+/*
+ * For a reason that comes up after the first EXPECT_*(): SKIP() would make a
+ * skip of a failure.
+ */
+#define SKIP_LATE(statement, fmt, ...) do {				\
+	if (__test_passed(_metadata))					\
+		SKIP(, fmt, ##__VA_ARGS__);				\
+	statement;							\
+} while (0)
 long page_tables_kb(void);
 size_t large_folio_size(void);
 size_t mapped_huge(char *mem, size_t len);
