@@ -520,16 +520,16 @@ TEST_F(guard, mprotect_keeps_guards)
 		PROT_READ | PROT_EXEC, PROT_WRITE,
 	};
 	size_t i;
-	int err;
+	int ret;
 
 	ASSERT_EQ(0, guard_install(self->mem, self->len / 2));
 	fill(self->mem + self->len / 2, self->nr / 2, 0);
 	for (i = 0; i < ARRAY_SIZE(prots); i++) {
-		err = protect(self->mem, self->len, prots[i]);
-		/* The file may be on a file system without execution. */
-		if (prots[i] & PROT_EXEC && (err == EACCES || err == EPERM))
+		ret = protect(self->mem, self->len, prots[i]);
+		/* A noexec mount or a policy may forbid executing a file. */
+		if (prots[i] & PROT_EXEC && (ret == EACCES || ret == EPERM))
 			continue;
-		ASSERT_EQ(0, err);
+		ASSERT_EQ(0, ret);
 		EXPECT_EQ(prots[i] ? GUARD_SI_CODE : SEGV_ACCERR,
 			  touch(self->mem, READ).code);
 		EXPECT_EQ(SIGSEGV, touch(self->mem, WRITE).sig);
@@ -722,10 +722,6 @@ TEST_F(guard, dontfork_leaves_nothing_to_the_child)
 	EXPECT_EQ(self->nr, guarded(self->mem, self->nr));
 }
 
-/* The type is for the alignment. */
-/* The child starts in the middle, because stacks grow up on parisc. */
-static long double child_stack[8192];
-
 static int vfork_child(void *arg)
 {
 	struct iovec *iov = arg;
@@ -741,9 +737,7 @@ TEST_F(guard, vfork_shares_guards)
 	struct iovec iov = { self->mem, self->len };
 
 	ASSERT_EQ(0, guard_install(self->mem, self->len / 2));
-	EXPECT_EQ(0, wait_child(clone(vfork_child,
-				      child_stack + ARRAY_SIZE(child_stack) / 2,
-				      CLONE_VM | CLONE_VFORK | SIGCHLD, &iov)));
+	EXPECT_EQ(0, wait_child(start_beside(vfork_child, &iov, CLONE_VFORK)));
 	EXPECT_EQ(self->nr, guarded(self->mem, self->nr));
 }
 

@@ -288,7 +288,10 @@ TEST_F(call, process_madvise_of_another_process_is_refused)
 	EXPECT_EQ(0, done(variant->advice, self->mem, NR_SMALL));
 }
 
-/* Become an ordinary user, who may inspect his own children. */
+/*
+ * Become an ordinary user, who may inspect his own children. Fails in a user
+ * namespace that does not have that user.
+ */
 static bool drop_privileges(void)
 {
 	if (!geteuid() && (setresgid(65534, 65534, 65534) ||
@@ -303,7 +306,7 @@ TEST_F(call, process_madvise_refusals_without_privileges)
 	pid_t own, hidden;
 
 	if (!drop_privileges())
-		SKIP(return, "cannot become an ordinary user: %s", strerror(errno));
+		SKIP(return, "root cannot become user 65534: %s", strerror(errno));
 	own = start_idle(1);
 	hidden = start_idle(0);
 	ASSERT_LT(0, own);
@@ -311,7 +314,7 @@ TEST_F(call, process_madvise_refusals_without_privileges)
 	/* EINVAL comes before the check for CAP_SYS_NICE. */
 	EXPECT_EQ(-1, advise_process(own, &iov, 1, variant->advice));
 	EXPECT_EQ(EINVAL, errno);
-	/* A process that the caller may not inspect is EACCES: see mm_access(). */
+	/* The caller may not even inspect this process. */
 	EXPECT_EQ(-1, advise_process(hidden, &iov, 1, variant->advice));
 	EXPECT_EQ(EACCES, errno);
 	stop_idle(own);
@@ -322,8 +325,9 @@ TEST_F(call, process_madvise_refusals_without_privileges)
 }
 
 /*
- * The places of guards are as secret as the contents of memory: procfs makes the
- * same check, whatever it is about to show.
+ * The places of guards are as secret as the contents of memory. The permissions
+ * of the files and ptrace_may_access() see to that, whether there are guards or
+ * not.
  */
 TEST(guards_of_a_hidden_process_cannot_be_seen)
 {
@@ -333,7 +337,7 @@ TEST(guards_of_a_hidden_process_cannot_be_seen)
 	pid_t pid;
 
 	if (!drop_privileges())
-		SKIP(return, "cannot become an ordinary user: %s", strerror(errno));
+		SKIP(return, "root cannot become user 65534: %s", strerror(errno));
 	pid = start_idle(0);
 	ASSERT_LT(0, pid);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {

@@ -488,33 +488,69 @@ static int install_in_cgroup(const char *dir)
 }
 
 /*
- * Run @test in a child, with the directory of a new cgroup. Returns the result
- * of @test, or -1 if there is no cgroup to be had.
+ * Run @test in a child, with a new cgroup below that of @root. Returns the
+ * result of @test, or a negative errno if there is no cgroup.
  */
-static int with_cgroup(int (*test)(const char *group))
+static int with_new_cgroup(const char *root, int (*test)(const char *group))
 {
-	char dir[] = "/tmp/guard-pages.XXXXXX", group[PATH_MAX], control[PATH_MAX];
-	char controllers[256] = "";
-	int ret = -1;
+	char group[PATH_MAX];
 	pid_t pid;
+	int ret;
 
+	/* A test that was killed may have left a group. */
+	snprintf(group, sizeof(group), "%s/guards-%d", root, getpid());
+	if (mkdir(group, 0700))
+		return -errno;
+	pid = fork();
+	if (!pid)
+		_exit(test(group));
+	ret = wait_child(pid);
+	rmdir(group);
+	return ret < 0 ? 255 : ret;
+}
+
+/* The same, with a new cgroup that counts memory. */
+static int with_memory_cgroup(const char *root, int (*test)(const char *group),
+			      const char **step)
+{
+	char path[PATH_MAX], enabled[256] = "";
+	bool memory;
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", root);
+	read_file(path, enabled, sizeof(enabled));
+	memory = strstr(enabled, "memory");
+	*step = "enabling the memory controller of cgroup v2";
+	if (!memory && !put_text(root, "cgroup.subtree_control", "+memory"))
+		return -errno;
+	*step = "making a cgroup";
+	ret = with_new_cgroup(root, test);
+	if (!memory)
+		put_text(root, "cgroup.subtree_control", "-memory");
+	return ret;
+}
+
+/*
+ * Run @test in a child, with the directory of a new cgroup. Returns the result
+ * of @test, or a negative errno if there is no cgroup to be had because @step
+ * failed.
+ */
+static int with_cgroup(int (*test)(const char *group), const char **step)
+{
+	char dir[] = "/tmp/guard-pages.XXXXXX";
+	int ret;
+
+	*step = "making a directory in /tmp";
 	if (!mkdtemp(dir))
-		return -1;
-	/* A run that was killed may have left its cgroup behind. */
-	snprintf(group, sizeof(group), "%s/guards-%d", dir, getpid());
-	snprintf(control, sizeof(control), "%s/cgroup.subtree_control", dir);
-	if (!mount("guard-pages", dir, "cgroup2", 0, NULL)) {
-		read_file(control, controllers, sizeof(controllers));
-		if (put_text(dir, "cgroup.subtree_control", "+memory") &&
-		    !mkdir(group, 0700)) {
-			pid = fork();
-			if (!pid)
-				_exit(test(group));
-			ret = wait_child(pid);
-			rmdir(group);
-		}
-		if (!strstr(controllers, "memory"))
-			put_text(dir, "cgroup.subtree_control", "-memory");
+		return -errno;
+	/* In a namespace of its own, the mount ends with this process. */
+	if (!unshare(CLONE_NEWNS))
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	*step = "mounting cgroup v2";
+	if (mount("guard-pages", dir, "cgroup2", 0, NULL)) {
+		ret = -errno;
+	} else {
+		ret = with_memory_cgroup(dir, test, step);
 		umount(dir);
 	}
 	rmdir(dir);
@@ -524,6 +560,7 @@ static int with_cgroup(int (*test)(const char *group))
 static void expect_in_cgroup(struct __test_metadata *_metadata,
 			     int (*test)(const char *group))
 {
+	const char *step;
 	int failed;
 
 	if (geteuid())
@@ -533,9 +570,9 @@ static void expect_in_cgroup(struct __test_metadata *_metadata,
 	if (table_size() > MAX_HUGE)
 		SKIP(return, "a page table maps %zu MiB, too much for this test",
 		     table_size() >> 20);
-	failed = with_cgroup(test);
+	failed = with_cgroup(test, &step);
 	if (failed < 0)
-		SKIP(return, "no cgroup v2 with the memory controller");
+		SKIP(return, "%s: %s", step, strerror(-failed));
 	EXPECT_EQ(0, failed);
 }
 

@@ -249,7 +249,7 @@ TEST(pagemap_scan_with_all_masks_under_write_protection)
 	scan(&result, mem, pages(NR_SMALL), 0, 0, PM_SCAN_CHECK_WPASYNC);
 	if (result.error == ENOTTY)
 		SKIP(return, "there is no PAGEMAP_SCAN");
-	EXPECT_EQ(EPERM, result.error);
+	ASSERT_EQ(EPERM, result.error);
 	if (uffd_register(uffd, mem, pages(NR_SMALL), false, true, false))
 		SKIP(return, "userfaultfd cannot write-protect");
 	ASSERT_EQ(0, uffd_protect(uffd, mem, pages(NR_SMALL), true));
@@ -302,8 +302,8 @@ TEST(pagemap_scan_has_room_for_one_guard)
 		if (scan_some(&result, next, end, 0, 1, &next) < 0 && errno == ENOTTY)
 			SKIP(return, "there is no PAGEMAP_SCAN");
 		ASSERT_EQ(1, result.ret);
-		EXPECT_EQ((unsigned long)mem + pages(i), result.regions[0].start);
-		EXPECT_EQ((unsigned long)mem + pages(i + 1), result.regions[0].end);
+		ASSERT_EQ((unsigned long)mem + pages(i), result.regions[0].start);
+		ASSERT_EQ((unsigned long)mem + pages(i + 1), result.regions[0].end);
 	}
 	EXPECT_EQ(end, next);
 }
@@ -449,19 +449,19 @@ TEST(smaps_flag_does_not_come_with_a_failure)
 	char *mem = map_small(NR_SMALL), *rest = mem + pages(8);
 
 	ASSERT_EQ(0, munmap(mem, pages(4)));
-	EXPECT_EQ(ENOMEM, guard_install(mem, pages(4)));
-	EXPECT_FALSE(vma_flag(mem + pages(4), "gu"));
+	ASSERT_EQ(ENOMEM, guard_install(mem, pages(4)));
+	ASSERT_FALSE(vma_flag(mem + pages(4), "gu"));
 
 	if (mlock(mem + pages(4), pages(4)))
-		SKIP_LATE(return, "mlock: %s", strerror(errno));
-	EXPECT_EQ(EINVAL, guard_install(mem, pages(NR_SMALL)));
-	EXPECT_FALSE(vma_flag(mem + pages(4), "gu"));
-	EXPECT_FALSE(vma_flag(rest, "gu"));
+		SKIP(return, "mlock: %s", strerror(errno));
+	ASSERT_EQ(EINVAL, guard_install(mem, pages(NR_SMALL)));
+	ASSERT_FALSE(vma_flag(mem + pages(4), "gu"));
+	ASSERT_FALSE(vma_flag(rest, "gu"));
 	ASSERT_EQ(0, munlock(mem + pages(4), pages(4)));
 
 	ASSERT_EQ(0, protect(mem + pages(4), pages(4), PROT_READ));
 	if (!seal(mem + pages(4), pages(4)))
-		SKIP_LATE(return, "mseal: %s", strerror(errno));
+		SKIP(return, "mseal: %s", strerror(errno));
 	EXPECT_EQ(EPERM, guard_install(mem, pages(NR_SMALL)));
 	EXPECT_FALSE(vma_flag(mem + pages(4), "gu"));
 	EXPECT_FALSE(vma_flag(rest, "gu"));
@@ -507,7 +507,7 @@ TEST(guards_commit_nothing)
 			before = committed_kb();
 			mem = mmap(NULL, len, prots[i], MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 			if (mem == MAP_FAILED)
-				SKIP_LATE(return, "mmap: %s", strerror(errno));
+				SKIP(return, "mmap: %s", strerror(errno));
 			mapped = committed_kb();
 			ASSERT_EQ(0, guard_install(mem, len));
 			ASSERT_EQ(2, guarded(mem, 1) + guarded(mem + len - psize(), 1));
@@ -520,9 +520,9 @@ TEST(guards_commit_nothing)
 			diff = labs(committed_kb() - before);
 			unmap = diff < unmap ? diff : unmap;
 		}
-		EXPECT_LT(install, limit);
-		EXPECT_LT(removal, limit);
-		EXPECT_LT(unmap, limit);
+		ASSERT_LT(install, limit);
+		ASSERT_LT(removal, limit);
+		ASSERT_LT(unmap, limit);
 	}
 }
 

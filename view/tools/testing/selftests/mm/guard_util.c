@@ -345,9 +345,9 @@ size_t table_size(void)
 }
 
 /*
- * Do large guards share a page table here? The architectures that can do it use a
- * lock for each page table if they support four CPUs. Xen counts the uses of
- * the page tables of its PV guests.
+ * Do large guards share a page table here? The architectures that can do it use
+ * a lock for each page table if they support four CPUs. Xen PV guests do not do
+ * it.
  */
 bool guards_are_shared(void)
 {
@@ -355,25 +355,12 @@ bool guards_are_shared(void)
 	char guest[8] = "";
 
 	read_file("/sys/hypervisor/guest_type", guest, sizeof(guest));
-	return strcmp(guest, "PV\n") &&
-	       read_key("/sys/devices/system/cpu/kernel_max", "") >= 3;
+	if (!strcmp(guest, "PV\n"))
+		return false;
+	return read_key("/sys/devices/system/cpu/kernel_max", "") >= 3;
 #else
 	return false;
 #endif
-}
-
-/*
- * Returns the first NUMA node whose memory this process may use, or -1 if the
- * kernel was built without NUMA.
- */
-int first_node(void)
-{
-	unsigned long mask[16] = {};
-
-	if (syscall(__NR_get_mempolicy, NULL, mask, 8 * sizeof(mask), NULL,
-		    MPOL_F_MEMS_ALLOWED) || !mask[0])
-		return -1;
-	return __builtin_ctzl(mask[0]);
 }
 
 struct under_test under_test = { .fd = -1 };
@@ -467,6 +454,21 @@ int memfd(size_t len)
 	return fd;
 }
 
+/*
+ * Start @fn in a process that shares the memory of this one. There is one stack
+ * for such processes, so only one may run at a time. It begins in the middle,
+ * because on some architectures stacks grow up. @arg is also where
+ * CLONE_CHILD_CLEARTID clears the ID.
+ */
+pid_t start_beside(int (*fn)(void *arg), void *arg, int flags)
+{
+	/* The type is for the alignment. */
+	static long double stack[8192];
+
+	return clone(fn, stack + ARRAY_SIZE(stack) / 2, CLONE_VM | SIGCHLD | flags, arg,
+		     NULL, NULL, arg);
+}
+
 int nr_cpus(cpu_set_t *allowed)
 {
 	sched_getaffinity(0, sizeof(*allowed), allowed);
@@ -491,6 +493,17 @@ void move_to_another_cpu(const cpu_set_t *allowed)
 	CPU_CLR(sched_getcpu(), &others);
 	if (CPU_COUNT(&others))
 		sched_setaffinity(0, sizeof(others), &others);
+}
+
+/* The first NUMA node that this process may use, 0 without NUMA. */
+int first_node(void)
+{
+	unsigned long mask[16] = {};
+
+	if (syscall(__NR_get_mempolicy, NULL, mask, 8 * sizeof(mask), NULL,
+		    MPOL_F_MEMS_ALLOWED) || !mask[0])
+		return 0;
+	return __builtin_ctzl(mask[0]);
 }
 
 /*
@@ -578,12 +591,12 @@ int uffd_open(uint64_t features)
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
 	int fd = syscall(__NR_userfaultfd,
 			 O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	int error;
 
 	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api)) {
-		int err = errno;
-
+		error = errno;
 		close(fd);
-		errno = err;
+		errno = error;
 		return -1;
 	}
 	return fd;

@@ -139,17 +139,6 @@ size_t pages(size_t nr);
 size_t kb(size_t nr);
 size_t table_size(void);
 bool guards_are_shared(void);
-int first_node(void);
-
-/*
- * For a reason that comes up after the first EXPECT_*(): SKIP() would make a
- * skip of a failure.
- */
-#define SKIP_LATE(statement, fmt, ...) do {				\
-	if (__test_passed(_metadata))					\
-		SKIP(, fmt, ##__VA_ARGS__);				\
-	statement;							\
-} while (0)
 long page_tables_kb(void);
 size_t large_folio_size(void);
 size_t mapped_huge(char *mem, size_t len);
@@ -166,9 +155,11 @@ int open_regular_file(void);
 
 int wait_child(pid_t pid);
 bool child_sees_guards(char *start, size_t nr, size_t expected);
+pid_t start_beside(int (*fn)(void *arg), void *arg, int flags);
 int nr_cpus(cpu_set_t *allowed);
 void stay_on_this_cpu(void);
 void move_to_another_cpu(const cpu_set_t *allowed);
+int first_node(void);
 
 int uffd_open(uint64_t features);
 int uffd_protect(int uffd, void *addr, size_t len, bool on);
