@@ -18,7 +18,8 @@ Use it:
                   90 minutes, 20 GB; with BTF=0 45 minutes, 6 GB
   make repo       build them, and add them to the signed apt repository build/repo/apt;
                   KEY=ID signs it with a key of yours.  Takes as long as deb
-  make deb-test   install the packages in Debian 12 and Debian 13, boot both, run the tests there
+  make deb-test   install the packages from such a repository in Debian 12 and Debian 13,
+                  upgrade and remove them; boot after each step, run the tests
   make image      build the kernel; the last line is the path of its bzImage.
                   15 minutes, 4 GB the first time
   make tree       create the patched source tree; the last line is its path
