@@ -831,7 +831,7 @@ TEST(install_killed_while_the_lock_is_contended)
 	struct victim victim = {
 		.len = CONTENDED_TABLES * table_size(), .advice = MADV_GUARD_INSTALL,
 	};
-	long before, after, fewest = -1;
+	long before, after, most = -1;
 	cpu_set_t allowed;
 	int round;
 
@@ -847,7 +847,8 @@ TEST(install_killed_while_the_lock_is_contended)
 	set_priority(SCHED_OTHER, 0);
 	victim.cpus = &allowed;
 	stay_on_this_cpu();
-	for (round = 0; round < 20 && (fewest < 0 || fewest > all_kb / 8); round++) {
+	/* In some rounds, the victim waits for the lock when it is killed. */
+	for (round = 0; round < 10; round++) {
 		victim.mem = xmap(victim.len, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
 		advise(victim.mem, victim.len, MADV_NOHUGEPAGE);
@@ -855,13 +856,13 @@ TEST(install_killed_while_the_lock_is_contended)
 		write_to_tables(victim.mem);
 		before = anon_kb();
 		after = kb_after_kill(&victim, before - all_kb / 2);
-		if (after >= 0 && (fewest < 0 || after < fewest))
-			fewest = after;
+		if (after > most)
+			most = after;
 		munmap(victim.mem, victim.len);
 	}
-	if (fewest < 0)
+	if (most < 0)
 		SKIP(return, "the lock was not contended when the signal came");
-	EXPECT_GE(all_kb / 8, fewest);
+	EXPECT_GE(all_kb / 8, most);
 }
 
 int main(int argc, char **argv)
