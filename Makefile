@@ -38,7 +38,7 @@ Check it:
                   compare random operations with a model; SEED=N starts with that seed,
                   KERNEL=image uses the ordinary kernel instead of the debug kernel
   make mutants    add one bug at a time to the kernel: do the tests notice it?
-                  A kernel build, and the tests once for each of 291 bugs
+                  A kernel build, and the tests once for each of 294 bugs
   make coverage   list the lines of the series that the tests do not run
   make clients    run programs of Debian unstable (glibc, CRIU, OpenJDK, MariaDB, ...), and
                   git, sqlite3, python3 and gcc with a guarded allocator;

@@ -168,18 +168,22 @@ static ssize_t read_core(int fd, char *addr, void *buf, size_t len)
 	return -1;
 }
 
+static const struct rlimit any_size = { RLIM_INFINITY, RLIM_INFINITY };
+
 /* Why there will be no core file for dump_core(), or NULL. */
 static const char *core_error(void)
 {
-	const struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 	char pattern[16] = "", uses_pid[16] = "";
+	struct rlimit old;
 
 	read_file("/proc/sys/kernel/core_pattern", pattern, sizeof(pattern));
 	read_file("/proc/sys/kernel/core_uses_pid", uses_pid, sizeof(uses_pid));
 	if (strcmp(pattern, "core\n") || strcmp(uses_pid, "0\n"))
 		return "core files do not go to \"core\"";
-	if (setrlimit(RLIMIT_CORE, &limit))
+	if (getrlimit(RLIMIT_CORE, &old) || setrlimit(RLIMIT_CORE, &any_size))
 		return "the size of core files is limited";
+	/* If an ASSERT aborts the test, that is not to leave a core file. */
+	setrlimit(RLIMIT_CORE, &old);
 	if (access("/tmp", W_OK | X_OK))
 		return "/tmp is not writable";
 	return NULL;
@@ -199,7 +203,8 @@ static int dump_core(void)
 		return -1;
 	pid = fork();
 	if (!pid) {
-		if (chdir(dir) || prctl(PR_SET_DUMPABLE, 1))
+		if (chdir(dir) || setrlimit(RLIMIT_CORE, &any_size) ||
+		    prctl(PR_SET_DUMPABLE, 1))
 			_exit(1);
 		signal(SIGABRT, SIG_DFL);
 		abort();
